@@ -1,0 +1,242 @@
+"""The outside world as the pipeline sees it: small records and the Protocols that bring them.
+
+Implementations are in `sources/`, `analyzers/` and `prices/`; the composition root chooses them and puts
+them into one `Tools`. A phase reaches the world through `ctx.tools` only, so a test can hand it a fake.
+
+Money is counted in *ticks*: whole ten-thousandths of a US dollar (see `money.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal, Protocol, TypeVar
+
+from statemachine.contract import RunContext
+
+Sentiment = Literal["bullish", "bearish", "neutral"]
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """One submission."""
+
+    reddit_id: str
+    """Base-36 id without the `t3_` prefix."""
+    title: str
+    selftext: str = ""
+    author: str | None = None
+    """As the source names it; `None` where deleted. The fetch phase stores a pseudonym."""
+    created_utc: datetime
+    score: int = 1
+    comment_count: int = 0
+    image_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """One comment."""
+
+    reddit_id: str
+    """Base-36 id without the `t1_` prefix."""
+    post_id: str
+    """The post's base-36 id; the post itself may never come (it is then kept as a stub)."""
+    parent_id: str | None = None
+    """The parent comment's base-36 id, `None` where the parent is the post."""
+    author: str | None = None
+    """`None` where deleted."""
+    body: str | None
+    """`None` where deleted or removed: the node stays in the tree, its text is not analysed."""
+    created_utc: datetime
+    score: int = 1
+    """As of `as_of`; 1 (Reddit's own start value) where only a later observation is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """An item that the source could not use; counted by reason, never silently dropped."""
+
+    reason: str
+    """A short, stable word such as `bad_json`, `later_than_as_of`, `other_subreddit`."""
+    detail: str = ""
+
+
+SourceItem = Post | Comment | Skipped
+
+
+class Source(Protocol):
+    """Where posts and comments come from."""
+
+    name: str
+
+    def read(
+        self, *, subreddit: str, as_of: datetime, progress: Callable[[int, int | None, str], None]
+    ) -> Iterator[SourceItem]:
+        """Yield posts and comments created at or before `as_of`, in any order, streaming.
+
+        `progress(current, total, unit)` is called as it goes. Raises `SourceUnavailable` when nothing
+        useful can be read (missing file, outage, bad credentials): the run then fails with that message.
+        """
+        ...
+
+
+class SourceUnavailable(Exception):
+    """The source can't be read at all; the message says what to do."""
+
+
+class AnalyzerUnavailable(Exception):
+    """The analyser can't work at all, or failed for most comments; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """What an analyser gets to see of one comment. No author name, ever. Picklable."""
+
+    body: str
+    post_title: str = ""
+    image_description: str | None = None
+    parents: tuple[str, ...] = ()
+    """Bodies of the parent chain, nearest first."""
+    author_trust: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TickerSentiment:
+    """The stance on one ticker."""
+
+    ticker: str
+    sentiment: Sentiment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """What an analyser says of one comment. Picklable."""
+
+    tickers: tuple[TickerSentiment, ...]
+    """One entry a ticker, unique, in order of first mention."""
+    sentiment: Sentiment
+    sarcasm_detected: bool
+    has_reasoning: bool
+    confidence: float
+    """0 to 1."""
+    reasoning_summary: str | None = None
+    """`None` unless `has_reasoning`."""
+    analyzer: str
+    """Which analyser answered, for example `lexicon-1`."""
+
+
+class Mapper(Protocol):
+    """`ctx.map`."""
+
+    def __call__(
+        self, function: Callable[[ItemT], ResultT], items: Iterable[ItemT], /
+    ) -> Iterator[ResultT]: ...
+
+
+class Analyzer(Protocol):
+    """Annotates comments."""
+
+    name: str
+
+    def annotate_all(
+        self, excerpts: Iterable[Excerpt], run_map: Mapper
+    ) -> Iterator[Annotation | None]:
+        """Yield one annotation an excerpt, in order; `None` where that one could not be annotated.
+
+        CPU-bound analysers give their pure function to `run_map`; network-bound ones keep their own few
+        requests in flight. Raises `AnalyzerUnavailable` when going on is useless.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """Prices between two instants, in ticks."""
+
+    start: datetime
+    end: datetime
+    """The bar is known from this instant on; a reader at an earlier `as_of` may not see it."""
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The last price known at an instant."""
+
+    price: int
+    """Ticks."""
+    at: datetime
+    """When that price was made, at or before the instant asked for."""
+    basis: str
+    """What it is, for example `close 2020-11-30` or `open 2020-12-01`."""
+
+
+class PricesUnavailable(Exception):
+    """The price source failed for now; skip the instrument, warn, try again at the next run."""
+
+
+class Prices(Protocol):
+    """Where prices come from. Nothing later than the instant asked for may be used."""
+
+    name: str
+
+    def quote(self, ticker: str, at: datetime) -> Quote | None:
+        """Return the last price known at `at`, or `None` for an unknown ticker or a stale price."""
+        ...
+
+    def bars(self, ticker: str, after: datetime, until: datetime) -> Sequence[Bar]:
+        """Return the bars with `start >= after` and `end <= until`, in order of time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One trading day of the exchange."""
+
+    day: date
+    opens: datetime
+    closes: datetime
+
+
+class Calendar(Protocol):
+    """The exchange's sessions, with holidays and half-days."""
+
+    def session(self, day: date) -> Session | None:
+        """Return the session of an exchange day, `None` where the exchange is closed all day."""
+        ...
+
+    def is_open(self, at: datetime) -> bool:
+        """Return whether regular trading is on at `at` (open included, close not)."""
+        ...
+
+    def trading_date(self, at: datetime) -> date:
+        """Return the calendar date in the exchange's time zone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """Everything a run of the pipeline may touch, chosen by the composition root."""
+
+    as_of: datetime
+    """The instant that the run pretends it is; nothing later may be read."""
+    subreddit: str
+    source: Source
+    analyzer: Analyzer
+    prices: Prices
+    calendar: Calendar
+    pseudonym: Callable[[str], str]
+    """Turns an author's name into a keyed pseudonym; the key lies beside the database, not in it."""
+    options: dict[str, object] = field(default_factory=dict[str, object])
+
+
+Context = RunContext[Tools]
+"""The context that the phases of this pipeline get."""
