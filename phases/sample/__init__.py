@@ -1,0 +1,1 @@
+"""The bundled sample: made up by us, deterministic."""
