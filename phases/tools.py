@@ -142,9 +142,7 @@ class Analyzer(Protocol):
 
     name: str
 
-    def annotate_all(
-        self, excerpts: Iterable[Excerpt], run_map: Mapper
-    ) -> Iterator[Annotation | None]:
+    def annotate_all(self, excerpts: Iterable[Excerpt], run_map: Mapper) -> Iterator[Annotation | None]:
         """Yield one annotation an excerpt, in order; `None` where that one could not be annotated.
 
         CPU-bound analysers give their pure function to `run_map`; network-bound ones keep their own few

@@ -104,9 +104,7 @@ class RunContext(Protocol[ToolsT_co]):
         """Raise a `StopPhase` if the run was cancelled, abandoned or asked to stop; else return."""
         ...
 
-    def map(
-        self, function: Callable[[ItemT], ResultT], items: Iterable[ItemT]
-    ) -> Iterator[ResultT]:
+    def map(self, function: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> Iterator[ResultT]:
         """Run a pure, picklable `function` over `items` on the executor; yield results in order.
 
         At most a bounded window of items is taken ahead. A dead worker process is replaced and what was

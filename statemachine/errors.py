@@ -48,9 +48,7 @@ class AlreadyRunning(PhaselineError):
     """The limit of active runs is reached."""
 
     def __init__(self, active_run_id: int) -> None:
-        super().__init__(
-            f"run {active_run_id} is still active; wait for it, or cancel it, then ask again"
-        )
+        super().__init__(f"run {active_run_id} is still active; wait for it, or cancel it, then ask again")
         self.active_run_id = active_run_id
 
 

@@ -47,8 +47,7 @@ def edges(phases: Sequence[str]) -> tuple[Edge, ...]:
     """Return every legal edge of a pipeline whose phase states are `phases`, in order."""
     rows = [Edge(START, INITIAL, phases[0])]
     rows += [
-        Edge(ADVANCE, phase, after)
-        for phase, after in zip(phases, [*phases[1:], COMPLETED], strict=True)
+        Edge(ADVANCE, phase, after) for phase, after in zip(phases, [*phases[1:], COMPLETED], strict=True)
     ]
     for phase in phases:
         rows += [
