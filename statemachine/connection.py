@@ -1,0 +1,459 @@
+"""Connections to the database, and the guarded one that a phase is given.
+
+Theory of operation of `PhaseConnection`. The driver alone ends transactions, so the connection has two
+kinds of user: the *engine*, inside `with conn.engine():` (marked by thread, since a phase may lend the
+connection to helper threads of its own), and the *phase*, everybody else.
+
+- A phase's first write begins the transaction (`BEGIN IMMEDIATE`); reads don't. SQL is told apart by its
+  first keyword (`is_write`); should that ever be wrong, the authorizer refuses a write outside a transaction,
+  so nothing can commit itself.
+- The authorizer refuses COMMIT, ROLLBACK, ATTACH, setting a PRAGMA, and writes to the engine's tables.
+  Python caches prepared statements and SQLite asks the authorizer only when a statement is prepared, so a
+  cached COMMIT of the engine would serve a phase as well. The engine's statements therefore carry a random
+  comment (`_MARK`): a phase's text is never the same, so it is prepared, asked about and refused.
+- When the transaction has ended under a phase (an I/O error, `INSERT OR ROLLBACK`, an interrupt), a second
+  lazy BEGIN would commit the later half of the phase's rows. `_began` remembers, and the write is refused.
+- `revoke()` is for the watchdog, on another thread: it seals the connection against the phase left behind.
+  It never calls `set_authorizer`, which waits for SQLite's mutex while it holds the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
+
+from statemachine.contract import RunAbandoned
+from statemachine.errors import DatabaseUnusable, ForbiddenStatement, StoreBusy, TransactionLost
+
+BUSY_TIMEOUT_S: Final = 10.0
+ENGINE_TABLES: Final = frozenset(
+    {"analysis_runs", "run_events", "registry_edges", "idempotency_keys", "schema_versions"}
+)
+_MARK: Final = f"/*{secrets.token_hex(8)}*/"
+ConnectionT = TypeVar("ConnectionT", bound=sqlite3.Connection)
+
+
+# --- opening ---
+
+
+def connect(
+    path: Path,
+    factory: type[ConnectionT],
+    *,
+    checkpoints: bool = False,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+) -> ConnectionT:
+    """Open a connection for writing: WAL, foreign keys, every commit durable; and check that it is so.
+
+    Args:
+        path: The database file; it and its folder are made, readable by their owner only.
+        factory: The class of the connection.
+        checkpoints: Whether this connection moves the write-ahead log into the database as it grows. One
+            connection does (SQLite before 3.51.3 can corrupt a file on which two do).
+        busy_timeout_s: How long a statement waits for another writer.
+
+    Raises:
+        DatabaseUnusable: With what is wrong and what to do.
+    """
+    _make_private(path)
+    try:
+        conn = sqlite3.connect(
+            path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, factory=factory
+        )
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(f"can't open the database {path}: {error}") from error
+    try:
+        with engine_of(conn):
+            _set_up(conn, path, checkpoints=checkpoints)
+    except BaseException:
+        _close(conn)
+        raise
+    return conn
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open a connection that can't write; for status reads and queries."""
+    try:
+        conn = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro",
+            uri=True,
+            timeout=1.0,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        conn.execute("PRAGMA query_only = 1")
+        conn.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(_why(path, error)) from error
+    return conn
+
+
+def _make_private(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():  # and never open an existing one: closing it would drop SQLite's locks
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise DatabaseUnusable(
+            f"can't write the database {path}: {error.strerror}; choose another place with PHASELINE_DB"
+        ) from error
+
+
+def _set_up(conn: sqlite3.Connection, path: Path, *, checkpoints: bool) -> None:
+    wanted = {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1}
+    try:
+        for name, value in wanted.items():
+            conn.execute(f"PRAGMA {name} = {value}")
+        conn.execute(f"PRAGMA wal_autocheckpoint = {1000 if checkpoints else 0}")
+        found = {name: conn.execute(f"PRAGMA {name}").fetchone()[0] for name in wanted}
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(_why(path, error)) from error
+    if found != wanted:
+        raise DatabaseUnusable(
+            f"the database {path} did not take {wanted}, but has {found}; is it on a network drive?"
+        )
+
+
+def _why(path: Path, error: sqlite3.Error) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    hint = {
+        "SQLITE_NOTADB": "it is not a SQLite database; name another file",
+        "SQLITE_CORRUPT": "it is damaged; restore it from a backup",
+        "SQLITE_READONLY": "it can't be written; check its permissions",
+        "SQLITE_CANTOPEN": "it can't be opened; check that it exists and its permissions",
+        "SQLITE_BUSY": "another process holds it; try again in a moment",
+        "SQLITE_FULL": "the disk is full; make room and try again",
+    }.get(name, f"{error}")
+    return f"the database {path} can't be used: {hint}"
+
+
+@contextmanager
+def transaction(conn: sqlite3.Connection) -> Iterator[None]:
+    """One write transaction of the engine: committed at the end, rolled back on any exception.
+
+    Raises `StoreBusy` when another connection keeps the write lock for the whole busy timeout.
+    """
+    try:
+        conn.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if is_busy(error):
+            raise StoreBusy("the database is busy with another write; try again in a moment") from error
+        raise
+    try:
+        yield
+        conn.execute("COMMIT")
+    except BaseException:
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
+        raise
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Return whether an error only means that another connection was writing."""
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+
+
+def engine_of(conn: sqlite3.Connection) -> AbstractContextManager[None]:
+    """Return the context in which the engine may use `conn`; nothing for a plain connection."""
+    return conn.engine() if isinstance(conn, PhaseConnection) else nullcontext()
+
+
+def _close(conn: sqlite3.Connection) -> None:
+    if isinstance(conn, PhaseConnection):
+        conn.close_for_good()
+    else:
+        conn.close()
+
+
+# --- telling writes from reads ---
+
+_TOKEN = re.compile(
+    r"""--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|[A-Za-z_]\w*|[()]""",
+    re.DOTALL,
+)
+_READS: Final = frozenset({"SELECT", "VALUES", "EXPLAIN", "PRAGMA"})
+_VERBS: Final = frozenset({"SELECT", "VALUES", "INSERT", "UPDATE", "DELETE", "REPLACE"})
+
+
+def is_write(sql: str) -> bool:
+    """Return whether a statement may write, by its first keyword; in doubt, yes.
+
+    >>> is_write("WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x"), is_write("/* hi */ select 1")
+    (True, False)
+    """
+    words = _words(sql)
+    first = next(words, "")
+    if first != "WITH":
+        return first not in _READS
+    depth = 0
+    for word in words:
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if depth == 0 and word in _VERBS:
+            return word not in _READS
+    return True
+
+
+def _words(sql: str) -> Iterator[str]:
+    for match in _TOKEN.finditer(sql):
+        text = match.group()
+        if text[:2] not in {"--", "/*"}:
+            yield text.upper()
+
+
+# --- what a phase may do ---
+
+_READABLE_PRAGMAS: Final = frozenset(
+    {
+        "application_id", "auto_vacuum", "busy_timeout", "cache_size", "collation_list",
+        "compile_options",
+        "data_version", "database_list", "defer_foreign_keys", "encoding", "foreign_key_check", "foreign_keys",
+        "freelist_count", "function_list", "integrity_check", "journal_mode", "max_page_count",
+        "module_list",
+        "page_count", "page_size", "pragma_list", "query_only", "quick_check", "schema_version", "synchronous",
+        "table_list", "user_version", "wal_autocheckpoint",
+    }
+)  # fmt: skip
+_PRAGMAS_THAT_ASK: Final = frozenset(
+    {
+        "foreign_key_check", "foreign_key_list", "index_info", "index_list", "index_xinfo", "integrity_check",
+        "quick_check", "table_info", "table_list", "table_xinfo",
+    }
+)  # fmt: skip
+_ON_ARGUMENT_1: Final = frozenset(
+    {
+        sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE, sqlite3.SQLITE_CREATE_TABLE,
+        sqlite3.SQLITE_CREATE_TEMP_TABLE, sqlite3.SQLITE_CREATE_VIEW, sqlite3.SQLITE_CREATE_TEMP_VIEW,
+        sqlite3.SQLITE_CREATE_VTABLE, sqlite3.SQLITE_DROP_TABLE, sqlite3.SQLITE_DROP_TEMP_TABLE,
+        sqlite3.SQLITE_DROP_VIEW, sqlite3.SQLITE_DROP_TEMP_VIEW, sqlite3.SQLITE_DROP_VTABLE,
+        sqlite3.SQLITE_ANALYZE, sqlite3.SQLITE_REINDEX,
+    }
+)  # fmt: skip
+_ON_ARGUMENT_2: Final = frozenset(
+    {
+        sqlite3.SQLITE_CREATE_INDEX, sqlite3.SQLITE_CREATE_TEMP_INDEX, sqlite3.SQLITE_CREATE_TRIGGER,
+        sqlite3.SQLITE_CREATE_TEMP_TRIGGER, sqlite3.SQLITE_DROP_INDEX, sqlite3.SQLITE_DROP_TEMP_INDEX,
+        sqlite3.SQLITE_DROP_TRIGGER, sqlite3.SQLITE_DROP_TEMP_TRIGGER, sqlite3.SQLITE_ALTER_TABLE,
+    }
+)  # fmt: skip
+
+
+def _objection(action: int, arg1: str | None, arg2: str | None, *, in_transaction: bool) -> str | None:
+    """Return why a phase may not do this, or `None` where it may."""
+    first, second = (arg1 or "").lower(), (arg2 or "").lower()
+    if action in _ON_ARGUMENT_1 or action in _ON_ARGUMENT_2:
+        return _objection_to_write(
+            first if action in _ON_ARGUMENT_1 else second, in_transaction=in_transaction
+        )
+    match action:
+        case sqlite3.SQLITE_TRANSACTION:
+            return f"{arg1} is the driver's: return, or call ctx.checkpoint() to make rows durable earlier"
+        case sqlite3.SQLITE_ATTACH | sqlite3.SQLITE_DETACH:
+            return (
+                "ATTACH and DETACH are not for phases: another file could not be committed with the boundary"
+            )
+        case sqlite3.SQLITE_PRAGMA if first not in (_READABLE_PRAGMAS if arg2 is None else _PRAGMAS_THAT_ASK):
+            return f"PRAGMA {arg1} changes the connection; a phase may only read PRAGMAs"
+        case sqlite3.SQLITE_FUNCTION if second == "load_extension":
+            return "load_extension is not for phases"
+        case _:
+            return None
+
+
+def _objection_to_write(table: str, *, in_transaction: bool) -> str | None:
+    if table in ENGINE_TABLES:
+        return f"the table {table} is the engine's; a phase may read it, and write to its own tables"
+    return None if in_transaction else "a write outside a transaction would commit itself"
+
+
+class PhaseCursor(sqlite3.Cursor):
+    """A cursor that begins the transaction before the first write."""
+
+    connection: PhaseConnection
+
+    def execute(self, sql: str, parameters: Any = (), /) -> PhaseCursor:
+        """Run one statement."""
+        with self.connection.guarding(sql):
+            super().execute(sql, parameters)
+        return self
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> PhaseCursor:
+        """Run one statement for each set of parameters."""
+        with self.connection.guarding(sql):
+            super().executemany(sql, parameters)
+        return self
+
+    def executescript(self, _sql_script: str, /) -> NoReturn:
+        """Refuse: it would commit first."""
+        raise ForbiddenStatement("executescript commits first; use execute() for each statement")
+
+
+class PhaseConnection(sqlite3.Connection):
+    """The run thread's own connection, safe in the hands of a phase."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lock = threading.RLock()
+        """Held by whoever ends a transaction: the driver, or the watchdog that revokes."""
+        self.revoked = False
+        self._engine = threading.local()
+        self._began = False
+        self._refusal: str | None = None
+        self._cursors: weakref.WeakSet[PhaseCursor] = weakref.WeakSet()
+        self._own = sqlite3.Cursor(self)  # has no row factory, whatever a phase sets
+        super().set_authorizer(self._authorize)
+
+    # -- the engine's side --
+
+    @contextmanager
+    def engine(self) -> Iterator[None]:
+        """Let the current thread use the connection as the engine."""
+        before = getattr(self._engine, "on", False)
+        self._engine.on = True
+        try:
+            yield
+        finally:
+            self._engine.on = before
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement of the engine on its own cursor; call it inside `engine()`."""
+        return self._own.execute(_MARK + sql, parameters)
+
+    @property
+    def lost(self) -> bool:
+        """Whether a transaction that the phase began is no longer open."""
+        return self._began and not self.in_transaction
+
+    def begin(self) -> None:
+        """Make sure that a write transaction is open; raise `TransactionLost` if the phase's has ended."""
+        self.raise_if_revoked()
+        if self.lost:
+            raise TransactionLost(
+                "the transaction was ended under the phase (an I/O error, ON CONFLICT ROLLBACK or "
+                "an interrupt): its earlier rows are gone, so its later rows are refused"
+            )
+        if not self.in_transaction:
+            with self.engine():
+                self.run("BEGIN IMMEDIATE")
+            self._began = True
+
+    def end(self, how: str) -> None:
+        """COMMIT or ROLLBACK the open transaction, if there is one."""
+        with self.engine():
+            if self.in_transaction:
+                self.run(how)
+        self._began = False
+
+    def raise_if_revoked(self) -> None:
+        """Raise `RunAbandoned` once the watchdog has sealed the connection."""
+        if self.revoked:
+            raise RunAbandoned(
+                "the run was failed past its hard limit; this phase can't use the database any more"
+            )
+
+    def reset(self) -> None:
+        """Undo what a phase may have left behind: open cursors, row and text factories."""
+        for cursor in list(self._cursors):
+            cursor.close()
+        self.row_factory = None
+        self.text_factory = str
+
+    def revoke(self) -> None:
+        """Seal the connection against the phase that still runs on it; for the watchdog's thread."""
+        self.revoked = True
+        self.interrupt()
+        with self.lock, self.engine():
+            # In this order: between a ROLLBACK and a later query_only, a statement would commit itself.
+            sqlite3.Connection.execute(self, "PRAGMA query_only = 1")
+            if self.in_transaction:
+                sqlite3.Connection.execute(self, "ROLLBACK")
+
+    def close_for_good(self) -> None:
+        """Close the connection; what is uncommitted is rolled back."""
+        super().close()
+
+    # -- the phase's side --
+
+    @contextmanager
+    def guarding(self, sql: str) -> Iterator[None]:
+        """Begin before a write, and say clearly why a statement was refused."""
+        if not getattr(self._engine, "on", False):
+            if self.revoked:
+                raise RunAbandoned(
+                    "the run was failed at its hard limit; this phase can't use the database any more"
+                )
+            if is_write(sql):
+                self._begin_for_phase()
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            refusal, self._refusal = self._refusal, None
+            if refusal is not None:
+                raise ForbiddenStatement(refusal) from error
+            raise
+
+    def _begin_for_phase(self) -> None:
+        with self.lock:
+            try:
+                self.begin()
+            except sqlite3.OperationalError as error:
+                if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY_SNAPSHOT":
+                    error.add_note("A SELECT is still open: fetch all its rows before the first write.")
+                raise
+
+    def _authorize(
+        self, action: int, arg1: str | None, arg2: str | None, _db: str | None, _by: str | None
+    ) -> int:
+        if getattr(self._engine, "on", False):
+            return sqlite3.SQLITE_OK
+        self._refusal = _objection(action, arg1, arg2, in_transaction=self.in_transaction)
+        return sqlite3.SQLITE_OK if self._refusal is None else sqlite3.SQLITE_DENY
+
+    def cursor(self, factory: Any = PhaseCursor) -> Any:
+        """Return a cursor."""
+        made: sqlite3.Cursor = super().cursor(factory)
+        if isinstance(made, PhaseCursor):
+            self._cursors.add(made)
+        return made
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        """Run one statement on a new cursor."""
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
+        """Run one statement for each set of parameters, on a new cursor."""
+        return self.cursor().executemany(sql, parameters)
+
+    def executescript(self, _sql_script: str, /) -> NoReturn:
+        """Refuse: it would commit first."""
+        raise ForbiddenStatement("executescript commits first; use execute() for each statement")
+
+    def commit(self) -> NoReturn:
+        """Refuse: the driver commits."""
+        raise ForbiddenStatement("commit() is the driver's: return, or call ctx.checkpoint()")
+
+    def rollback(self) -> NoReturn:
+        """Refuse: raise an exception instead, and the driver rolls back."""
+        raise ForbiddenStatement("rollback() is the driver's: raise an exception and it rolls back")
+
+    def __enter__(self) -> NoReturn:
+        raise ForbiddenStatement("`with conn:` would commit; the driver does, at the boundary")
+
+    def close(self) -> NoReturn:
+        """Refuse: the connection is the run's."""
+        raise ForbiddenStatement("the connection is the run's; the driver closes it")
+
+    def set_authorizer(self, _authorizer: object) -> NoReturn:
+        """Refuse: the guard is the engine's."""
+        raise ForbiddenStatement("the authorizer is the engine's")
+
+    def blobopen(self, *_args: object, **_kwargs: object) -> NoReturn:
+        """Refuse: a blob handle writes past the guard."""
+        raise ForbiddenStatement("blob handles are not for phases; use a parameter")
