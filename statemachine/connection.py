@@ -212,13 +212,11 @@ def _words(sql: str) -> Iterator[str]:
 
 _READABLE_PRAGMAS: Final = frozenset(
     {
-        "application_id", "auto_vacuum", "busy_timeout", "cache_size", "collation_list",
-        "compile_options",
-        "data_version", "database_list", "defer_foreign_keys", "encoding", "foreign_key_check", "foreign_keys",
-        "freelist_count", "function_list", "integrity_check", "journal_mode", "max_page_count",
-        "module_list",
-        "page_count", "page_size", "pragma_list", "query_only", "quick_check", "schema_version", "synchronous",
-        "table_list", "user_version", "wal_autocheckpoint",
+        "application_id", "auto_vacuum", "busy_timeout", "cache_size", "collation_list", "compile_options",
+        "data_version", "database_list", "defer_foreign_keys", "encoding", "foreign_key_check",
+        "foreign_keys", "freelist_count", "function_list", "integrity_check", "journal_mode",
+        "max_page_count", "module_list", "page_count", "page_size", "pragma_list", "query_only",
+        "quick_check", "schema_version", "synchronous", "table_list", "user_version", "wal_autocheckpoint",
     }
 )  # fmt: skip
 _PRAGMAS_THAT_ASK: Final = frozenset(

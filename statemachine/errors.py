@@ -12,7 +12,9 @@
     ├── RunOwned               a living process drives this run
     ├── ForbiddenStatement     a phase tried to end the transaction or to touch the engine's tables
     ├── TransactionLost        the transaction was ended under the phase
-    └── WorkerDied             worker processes of `ctx.map` keep dying
+    ├── WorkerDied             worker processes of `ctx.map` keep dying
+    ├── ThreadUnavailable      the system gave no thread for the run
+    └── FailureUnrecorded      a run failed, and that could not be written yet
 
 What a phase must let pass (`StopPhase` and its children) is in `contract.py`.
 """
@@ -88,3 +90,11 @@ class TransactionLost(PhaselineError):
 
 class WorkerDied(PhaselineError):
     """Worker processes of `ctx.map` died again and again without finishing an item."""
+
+
+class ThreadUnavailable(PhaselineError):
+    """The system gave no thread for the run, so it was failed at once."""
+
+
+class FailureUnrecorded(PhaselineError):
+    """A run failed, and that could not be written; it is tried again on a fresh connection."""

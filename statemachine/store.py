@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from statemachine.connection import PhaseConnection, connect, connect_read_only, transaction
@@ -89,6 +89,9 @@ _JSON: Final = frozenset({"params", "results", "warnings"})
 _FIXED: Final = frozenset({"id", "registry", "params", "started_at", "progress_total", "cancel_requested"})
 _MUTABLE: Final = tuple(name for name in _COLUMNS if name not in _FIXED)
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM main.analysis_runs"
+_CREATE: Final = (
+    f"INSERT INTO main.analysis_runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
 _SAVE: Final = (
     f"UPDATE main.analysis_runs SET {', '.join(f'{name} = ?' for name in _MUTABLE)}, cancel_requested = 0"
     " WHERE id = ? AND state = ? AND owner IS ? AND version = ? AND cancel_requested <= ?"
@@ -182,10 +185,7 @@ class RunStore:
             owner=owner,
             registry=registry.fingerprint,
         )
-        self._execute(
-            f"INSERT INTO main.analysis_runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})",
-            [_stored(run, name) for name in _COLUMNS],
-        )
+        self._execute(_CREATE, [_stored(run, name) for name in _COLUMNS])
         self.record(run, trigger=START, source=start.source)
         return run
 
@@ -208,7 +208,8 @@ class RunStore:
         ):
             raise CancelWaiting
         raise RunMovedOn(
-            f"run {old.id} is no longer in {old.state!r} under this owner (now {now.state!r}); nothing was written"
+            f"run {old.id} is no longer in {old.state!r} under this owner (now {now.state!r}); "
+            "nothing was written"
         )
 
     def request_cancel(self, run: Run) -> bool:
@@ -244,10 +245,11 @@ class RunStore:
 
     def refusals(self, run_id: int) -> int:
         """Return how many refused steps the history of a run holds."""
-        return self._execute(  # type: ignore[no-any-return]  # a COUNT is an int
-            "SELECT count(*) FROM main.run_events WHERE run_id = ? AND source = dest AND detail LIKE '{\"refused\":%'",
+        row = self._execute(
+            "SELECT count(*) FROM main.run_events WHERE run_id = ? AND detail LIKE '{\"refused\":%'",
             (run_id,),
-        ).fetchone()[0]
+        ).fetchone()
+        return int(row[0])
 
     def keyed_run(self, key: str) -> tuple[str, int] | None:
         """Return the request hash and run of an idempotency key, if it was used."""
@@ -284,17 +286,22 @@ class RunReader(RunStore):
 # --- the file ---
 
 
-def prepare(db: Path, registry: Registry, *, schema: Sequence[str] = (), part: str = "pipeline") -> None:
+def prepare(db: Path, registry: Registry, schema: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
     """Make the file ready: create or bring up to date the tables, and teach the guards this registry.
 
     A file that is up to date is only read, so that starting needs no write lock.
+
+    Args:
+        db: The database file.
+        registry: The phases that this process runs.
+        schema: For each further part (a pipeline) the scripts that make its tables, version by version.
 
     Raises:
         DatabaseUnusable: When it can't be used, or was written by a newer version.
     """
     conn = connect(db, sqlite3.Connection)
     try:
-        _migrate(conn, db, {"engine": SCHEMA, part: tuple(schema)})
+        _migrate(conn, db, {"engine": SCHEMA, **schema})
         _teach(conn, registry)
     except sqlite3.Error as error:
         raise DatabaseUnusable(f"the database {db} can't be prepared: {error}") from error
@@ -308,20 +315,21 @@ def _versions(conn: sqlite3.Connection) -> dict[str, int]:
     return dict(conn.execute("SELECT part, version FROM schema_versions").fetchall())
 
 
-def _migrate(conn: sqlite3.Connection, db: Path, parts: dict[str, tuple[str, ...]]) -> None:
+def _migrate(conn: sqlite3.Connection, db: Path, parts: Mapping[str, Sequence[str]]) -> None:
     wanted = {part: len(scripts) for part, scripts in parts.items()}
     found = _versions(conn)
     for part, version in wanted.items():
         if found.get(part, 0) > version:
             raise DatabaseUnusable(
-                f"the database {db} was written by a newer version ({part} tables {found[part]}, this one knows "
-                f"{version}); update phaseline, or name another file"
+                f"the database {db} was written by a newer version ({part} tables {found[part]}, "
+                f"this one knows {version}); update phaseline, or name another file"
             )
     if all(found.get(part, 0) == version for part, version in wanted.items()):
         return
     with transaction(conn):
         conn.execute(
-            "CREATE TABLE IF NOT EXISTS schema_versions (part TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS schema_versions"
+            " (part TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID"
         )
         found = _versions(conn)  # another process may have been quicker
         for part, scripts in parts.items():
@@ -329,7 +337,8 @@ def _migrate(conn: sqlite3.Connection, db: Path, parts: dict[str, tuple[str, ...
                 for statement in _statements(script):
                     conn.execute(statement)
             conn.execute(
-                "INSERT INTO schema_versions VALUES (?, ?) ON CONFLICT (part) DO UPDATE SET version = excluded.version",
+                "INSERT INTO schema_versions VALUES (?, ?)"
+                " ON CONFLICT (part) DO UPDATE SET version = excluded.version",
                 (part, len(scripts)),
             )
 
@@ -346,28 +355,19 @@ def _statements(script: str) -> list[str]:
     return statements
 
 
-@cache
-def _rows(registry: Registry) -> tuple[tuple[Any, ...], ...]:
+def _rows(registry: Registry) -> list[tuple[Any, ...]]:
     numbers = {state: registry.phase_of(state).number for state in registry.states}
-    return tuple(
-        (
-            registry.fingerprint,
-            edge.source,
-            edge.dest,
-            edge.trigger,
-            numbers.get(edge.dest),
-            int(edge.only_where_it_failed),
-        )
+    name = registry.fingerprint
+    return [
+        (name, edge.source, edge.dest, edge.trigger, numbers.get(edge.dest), int(edge.only_where_it_failed))
         for edge in registry.edges
-    )
+    ]
 
 
 def _teach(conn: sqlite3.Connection, registry: Registry) -> None:
     """Put the rows of the one table where the SQL guards read them."""
-    known = conn.execute(
-        "SELECT count(*) FROM registry_edges WHERE registry = ?", (registry.fingerprint,)
-    ).fetchone()
-    if known[0] == len(registry.edges):
-        return
-    with transaction(conn):
-        conn.executemany("INSERT OR IGNORE INTO registry_edges VALUES (?, ?, ?, ?, ?, ?)", _rows(registry))
+    rows = _rows(registry)
+    known = conn.execute("SELECT count(*) FROM registry_edges WHERE registry = ?", rows[0][:1]).fetchone()
+    if known[0] < len(rows):
+        with transaction(conn):
+            conn.executemany("INSERT OR IGNORE INTO registry_edges VALUES (?, ?, ?, ?, ?, ?)", rows)

@@ -1,0 +1,121 @@
+"""A run as the process that drives it sees it: limits, progress and requests, in memory only.
+
+One thread drives the run, others look at it or ask something of it; every field is read and written as a
+whole, so no lock is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from statemachine.contract import Clock, Json
+
+if TYPE_CHECKING:
+    from statemachine.connection import PhaseConnection
+
+_log = logging.getLogger("phaseline.run")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a run may be active, in seconds."""
+
+    soft_s: float = 1800.0
+    """One WARNING when it has passed; nothing stops. Above `hard_s` it never fires."""
+    hard_s: float = 3600.0
+    """The phase in progress may finish; then the run fails."""
+    abandon_after_s: float = 900.0
+    """Grace past the hard limit after which a stuck phase is abandoned; 0 waits for ever."""
+
+    @property
+    def abandon_at_s(self) -> float | None:
+        """Active time at which a phase that still runs is abandoned."""
+        return self.hard_s + self.abandon_after_s if self.abandon_after_s > 0 else None
+
+    @property
+    def message(self) -> str:
+        """What a run that exceeded the hard limit says.
+
+        >>> Limits(hard_s=3600).message, Limits(hard_s=90).message
+        ('Pipeline exceeded 60-minute timeout', 'Pipeline exceeded 90-second timeout')
+        """
+        whole = self.hard_s % 60 == 0
+        figure = f"{self.hard_s / 60:.0f}-minute" if whole else f"{self.hard_s:.15g}-second"
+        return f"Pipeline exceeded {figure} timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a phase is, by its own count."""
+
+    current: int | None
+    total: int | None
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A refused step that waits for the next commit to be recorded."""
+
+    at: str
+    state: str
+    trigger: str
+    detail: dict[str, Json]
+
+
+@dataclass(slots=True, kw_only=True)
+class Live:
+    """One run that this process drives."""
+
+    run_id: int
+    clock: Clock
+    limits: Limits
+    active_before_s: float = 0.0
+    stopping: Callable[[], bool] = lambda: False
+    """Whether the process wants its runs to stop at the next check point."""
+    changed: Callable[[], None] = lambda: None
+    """Called after each commit, and at most a few times a second for progress."""
+    started: float = field(init=False)
+    step: Step | None = None
+    cancelling: bool = False
+    failure: tuple[str, str] | None = None
+    """Error code and message of a failure that could not be written yet."""
+    conn: PhaseConnection | None = None
+    notes: deque[Note] = field(default_factory=deque[Note])
+    _warned: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock.monotonic()
+
+    def active_s(self) -> float:
+        """Return the seconds of active time, those before a takeover included."""
+        return self.active_before_s + max(0.0, self.clock.monotonic() - self.started)
+
+    @property
+    def deadline(self) -> float:
+        """The hard limit as an instant of the clock."""
+        return self.started + self.limits.hard_s - self.active_before_s
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the hard limit has passed."""
+        return self.active_s() >= self.limits.hard_s
+
+    def warn_if_slow(self) -> None:
+        """Log one WARNING once the soft limit has passed, whoever asks first."""
+        limits = self.limits
+        if limits.soft_s > limits.hard_s or not limits.soft_s <= self.active_s():
+            return
+        if self.active_before_s < limits.soft_s and self._warned.acquire(blocking=False):
+            _log.warning(
+                "run %d has been active for more than %g minutes; it goes on until the limit of %g minutes",
+                self.run_id,
+                limits.soft_s / 60,
+                limits.hard_s / 60,
+                extra={"run_id": self.run_id},
+            )
