@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
+from statemachine.diagram.typeset import one_line
 from statemachine.table import ADVANCE, COMPLETED, FAILED, INITIAL, RESUME, TERMINAL, Edge
 
 Mark = Literal["plain", "done", "here", "broken", "ahead"]
@@ -69,6 +70,33 @@ class Graph:
     def states(self) -> tuple[str, ...]:
         """Every state: the phases in order, then the two ends."""
         return (*self.phases, COMPLETED, FAILED)
+
+    @property
+    def column(self) -> tuple[str, ...]:
+        """The states that a run passes from top to bottom when nothing goes wrong."""
+        return (*self.phases, COMPLETED)
+
+    def is_step(self, link: Link) -> bool:
+        """Whether the arrow leads to the next state of the column."""
+        return (link.source, link.dest) in pairwise(self.column)
+
+    def asides(self, state: str) -> tuple[Link, ...]:
+        """Return the arrows drawn beside `state`, so that each arrow is drawn exactly once.
+
+        That is beside its source; what comes from `failed`, which all others share, beside its end.
+        """
+        return tuple(
+            link
+            for link in self.links
+            if state == (link.dest if link.source == FAILED else link.source)
+            and link.source != INITIAL
+            and not self.is_step(link)
+        )
+
+    def is_closed(self, link: Link) -> bool:
+        """Whether the arrow is known not to be open to the run: it failed somewhere else."""
+        failed_in = self.position and self.position.failed_in
+        return link.only_where_it_failed and failed_in not in (None, link.dest)
 
     def label(self, state: str) -> str:
         """Return the state's label on one line, free of control characters."""
@@ -145,22 +173,3 @@ def meaning(row: Edge) -> str:
 def name(state: str) -> str:
     """Return how a state is written for people: `INITIAL` is no state, so it has words of its own."""
     return "(new)" if state == INITIAL else state
-
-
-def one_line(text: str) -> str:
-    """Return `text` without control, format and unassigned characters and with single spaces.
-
-    Labels come from whoever wrote the list of phases: a stray escape sequence, a line break or a
-    right-to-left override must not reach a terminal or break a notation.
-    """
-    return " ".join(
-        "".join(" " if unicodedata.category(char).startswith("C") else char for char in text).split()
-    )
-
-
-def columns(text: str) -> int:
-    """Return how many terminal columns `text` takes: wide characters take two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
