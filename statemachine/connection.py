@@ -25,10 +25,10 @@ import secrets
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 from statemachine.contract import RunAbandoned
 from statemachine.errors import DatabaseUnusable, ForbiddenStatement, StoreBusy, TransactionLost
@@ -136,7 +136,7 @@ def _why(path: Path, error: sqlite3.Error) -> str:
 
 
 @contextmanager
-def transaction(conn: sqlite3.Connection) -> Iterator[None]:
+def transaction(conn: sqlite3.Connection) -> Generator[None]:
     """One write transaction of the engine: committed at the end, rolled back on any exception.
 
     Raises `StoreBusy` when another connection keeps the write lock for the whole busy timeout.
@@ -271,20 +271,22 @@ def _objection_to_write(table: str, *, in_transaction: bool) -> str | None:
     return None if in_transaction else "a write outside a transaction would commit itself"
 
 
+def _guarded(cursor: sqlite3.Cursor) -> PhaseConnection:
+    return cast("PhaseConnection", cursor.connection)
+
+
 class PhaseCursor(sqlite3.Cursor):
     """A cursor that begins the transaction before the first write."""
 
-    connection: PhaseConnection
-
     def execute(self, sql: str, parameters: Any = (), /) -> PhaseCursor:
         """Run one statement."""
-        with self.connection.guarding(sql):
+        with _guarded(self).guarding(sql):
             super().execute(sql, parameters)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> PhaseCursor:
         """Run one statement for each set of parameters."""
-        with self.connection.guarding(sql):
+        with _guarded(self).guarding(sql):
             super().executemany(sql, parameters)
         return self
 
@@ -311,7 +313,7 @@ class PhaseConnection(sqlite3.Connection):
     # -- the engine's side --
 
     @contextmanager
-    def engine(self) -> Iterator[None]:
+    def engine(self) -> Generator[None]:
         """Let the current thread use the connection as the engine."""
         before = getattr(self._engine, "on", False)
         self._engine.on = True
@@ -380,7 +382,7 @@ class PhaseConnection(sqlite3.Connection):
     # -- the phase's side --
 
     @contextmanager
-    def guarding(self, sql: str) -> Iterator[None]:
+    def guarding(self, sql: str) -> Generator[None]:
         """Begin before a write, and say clearly why a statement was refused."""
         if not getattr(self._engine, "on", False):
             if self.revoked:
@@ -448,7 +450,7 @@ class PhaseConnection(sqlite3.Connection):
         """Refuse: the connection is the run's."""
         raise ForbiddenStatement("the connection is the run's; the driver closes it")
 
-    def set_authorizer(self, _authorizer: object) -> NoReturn:
+    def set_authorizer(self, authorizer_callback: object) -> NoReturn:  # noqa: ARG002  # the name is sqlite3's
         """Refuse: the guard is the engine's."""
         raise ForbiddenStatement("the authorizer is the engine's")
 

@@ -156,7 +156,7 @@ class Driver:
             run = self._store.read(run_id)
         if run.registry != self._registry.fingerprint:
             raise ForeignRegistry(
-                f"run {run_id} was started with other phases ({run.registry}); use the process that knows them"
+                f"run {run_id} was started with other phases; use the process that was started with them"
             )
         if ADVANCE not in allowed(self._registry.edges, run.state):
             raise IllegalTransition(run_id, ADVANCE, run.state, allowed(self._registry.edges, run.state))

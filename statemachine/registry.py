@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
-from statemachine.contract import Phase
+from statemachine.contract import Phase, PhaseFunction
 from statemachine.errors import RegistryError
 from statemachine.table import TERMINAL, Edge, edges
 
@@ -106,4 +106,4 @@ def _checked(index: int, entry: object, before: list[Phase]) -> Phase:
         raise RegistryError(f"{where} repeats the label {label!r}")
     if not callable(function):  # pyright: ignore[reportUnknownArgumentType]  # anything may be asked
         raise RegistryError(f"{where} has no callable, but {type(function).__name__}")  # pyright: ignore[reportUnknownArgumentType]  # any object has a type
-    return Phase(number, label, function)
+    return Phase(number, label, cast("PhaseFunction", function))

@@ -24,7 +24,7 @@ CREATE TABLE analysis_runs (
   step_unit TEXT,
   params TEXT NOT NULL CHECK (json_valid(params)),
   results TEXT NOT NULL CHECK (json_valid(results)),
-  warnings TEXT CHECK (json_valid(warnings)),
+  warnings TEXT CHECK (warnings IS NULL OR json_valid(warnings)),
   started_at TEXT NOT NULL,
   updated_at TEXT NOT NULL CHECK (updated_at >= started_at),
   completed_at TEXT CHECK (completed_at >= started_at),
@@ -56,7 +56,7 @@ CREATE TABLE run_events (
   dest TEXT NOT NULL,
   phase INTEGER NOT NULL,        -- the number of the phase that the run is in, or failed or completed in
   attempt INTEGER NOT NULL,
-  detail TEXT CHECK (json_valid(detail))
+  detail TEXT CHECK (detail IS NULL OR json_valid(detail))
 ) STRICT;
 CREATE INDEX events_by_run ON run_events (run_id);
 

@@ -1,0 +1,638 @@
+"""The runner: the threads that drive runs, and everything around them.
+
+It owns this process's token of ownership, one writing connection for requests, the run threads, the keeper
+(soft limit, abandonment, failures that could not be written) and the workers of `ctx.map`. What a run does
+is decided in `driver.py`; the thread here is a thin shell around `Driver.step`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal
+
+from statemachine.clock import SystemClock, stamp
+from statemachine.connection import PhaseConnection, connect, transaction
+from statemachine.contract import Clock, Json, RunAbandoned, RunMovedOn, RunStopping
+from statemachine.driver import CANCELLED, Driver, Outcome, Recovery, ToolsFactory, failure, take_over
+from statemachine.errors import (
+    AlreadyRunning,
+    FailureUnrecorded,
+    ForeignRegistry,
+    IllegalTransition,
+    KeyReused,
+    PhaselineError,
+    StoreBusy,
+    ThreadUnavailable,
+)
+from statemachine.live import Limits, Live, Note
+from statemachine.machine import Boundary, take
+from statemachine.owner import Owner
+from statemachine.redaction import redactor
+from statemachine.registry import Registry
+from statemachine.store import Run, RunReader, RunStore, dumps, prepare
+from statemachine.table import CANCEL, FAIL, RESUME, TIME_OUT, allowed
+from statemachine.workers import Kind, Workers
+
+_log = logging.getLogger("phaseline.run")
+
+REQUEST_BUSY_S: Final = 5.0
+"""How long a request waits for another writer before it answers "busy"."""
+KEEPER_S: Final = 1.0
+"""How often the keeper looks, at least."""
+NOTIFY_S: Final = 0.25
+"""Progress is told to subscribers at most so often."""
+MAX_REFUSALS: Final = 100
+"""So many refused steps of one run are recorded, so that a loop of requests can't fill the disk."""
+
+_PERSONS: Final = (CANCEL, RESUME)
+"""The triggers that a person may ask for."""
+
+
+def _no_tools(_params: Mapping[str, Json]) -> None:
+    return None
+
+
+class Runner:
+    """Starts, drives, recovers and stops runs on one database. Thread-safe."""
+
+    def __init__(
+        self,
+        db: Path,
+        registry: Registry,
+        *,
+        tools: ToolsFactory = _no_tools,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+        max_active_runs: int = 1,
+        recovery: Literal["resume", "fail"] = "resume",
+        max_attempts: int = 3,
+        shutdown: Literal["finish", "checkpoint"] = "finish",
+        executor: Kind = "processes",
+        schema: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        clock: Clock | None = None,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """Open, create or migrate the database. Nothing runs yet; call `recover()` at start-up.
+
+        Args:
+            db: The database file.
+            registry: The phases that this process runs.
+            tools: Makes the outside world of a run from its params; called at each entry into a phase.
+            limits: How long a run may be active.
+            max_active_runs: Most active runs in the database, whichever process asks.
+            recovery: What becomes of a run whose process died.
+            max_attempts: Further times that one phase may be entered after crashes.
+            shutdown: Whether `stop()` lets runs end, or stops them at their next check point.
+            executor: Where `ctx.map` works.
+            schema: For each part (a pipeline) the scripts that make its tables, version by version.
+            clock: Where time comes from.
+            secrets: Texts that must never be stored or logged.
+
+        Raises:
+            DatabaseUnusable: With what is wrong and what to do.
+        """
+        self.db = db
+        self.registry = registry
+        self.limits = limits
+        self._tools = tools
+        self._clock: Clock = clock or SystemClock()
+        self._max_active = max_active_runs
+        self._recovery = Recovery(mode=recovery, max_attempts=max_attempts)
+        self._stop_at_checkpoint = shutdown == "checkpoint"
+        self._redact = redactor(secrets)
+        self._workers = Workers(executor)
+        prepare(db, registry, schema)
+        self._owner = Owner(db)
+        self._conn = connect(db, sqlite3.Connection, busy_timeout_s=REQUEST_BUSY_S)
+        self._write_lock = threading.Lock()
+        self._reader = RunReader(db)
+        self._read_lock = threading.RLock()
+        self._guard = threading.Lock()
+        """Guards the four fields below."""
+        self._lives: dict[int, Live] = {}
+        self._threads: dict[int, tuple[Live, threading.Thread]] = {}
+        self._unrecorded: dict[int, Outcome] = {}
+        self._abandoned: list[threading.Thread] = []
+        self._subscribers: list[Callable[[int], None]] = []
+        self._told: dict[int, float] = {}
+        self._stopping = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._wake = threading.Event()
+        self._closed = False
+        self._keeper: threading.Thread | None = None
+
+    # --- asking ---
+
+    def start(
+        self, params: dict[str, Json], *, idempotency_key: str | None = None, request: Json = None
+    ) -> Run:
+        """Create a run in its first phase and start its thread; return it as it was created.
+
+        Args:
+            params: What the phases are told; stored with the run.
+            idempotency_key: The same key with the same request returns the same run.
+            request: What the key stands for, where that is less than `params`.
+
+        Raises:
+            AlreadyRunning: With the id of an active run.
+            KeyReused: The key was used with another request.
+            StoreBusy: Another write took too long.
+            ThreadUnavailable: The run was created and failed at once.
+        """
+        asked = hashlib.sha256(dumps(params if request is None else request).encode()).hexdigest()
+        replayed = self._answered_from_a_read(idempotency_key, asked)
+        if replayed is not None:
+            return replayed
+        with self._writing() as store:
+            replayed = self._replayed(store, idempotency_key, asked)
+            if replayed is not None:
+                return replayed
+            self._refuse_if_full(store)
+            run = store.create(self.registry, params, at=self._now(), owner=self._owner.token)
+            if idempotency_key is not None:
+                store.remember_key(idempotency_key, asked, run.id)
+        self._launch(run)
+        return run
+
+    def cancel(self, run_id: int) -> Run:
+        """Ask for a run to be cancelled; honoured at its next check point or boundary.
+
+        Raises:
+            RunNotFound: No such run.
+            IllegalTransition: It has ended already; the refusal is recorded.
+            ForeignRegistry: Its owner is dead, and this process does not know its phases.
+            StoreBusy: Another process's phase holds the write lock; try again.
+        """
+        run = self._read(run_id)
+        live = self._live_or_refuse(run, CANCEL)
+        if live is not None:
+            live.cancelling = True
+            live.changed()
+            return run
+        if self._owner.is_alive(run.owner):
+            with self._writing() as store:
+                if store.request_cancel(run):
+                    return store.read(run_id)
+            return self.cancel(run_id)  # it ended meanwhile: refuse with the state that it has now
+        self._must_know(run)
+        return self._settle(run, Outcome(trigger=CANCEL, code="cancelled", message=CANCELLED))
+
+    def resume(self, run_id: int) -> Run:
+        """Enter the phase that a run failed in again; earlier phases are not run again.
+
+        Raises:
+            RunNotFound: No such run.
+            IllegalTransition: It has completed, or is being driven.
+            AlreadyRunning: Another run is active.
+            ForeignRegistry: It was started with other phases.
+            StoreBusy: Another write took too long.
+        """
+        run = self._read(run_id)
+        self._live_or_refuse(run, RESUME)
+        self._must_know(run)
+        with self._reading() as store:
+            self._refuse_if_full(store, besides=run_id)
+        with self._writing() as store:
+            self._refuse_if_full(store, besides=run_id)
+            run = store.read(run_id)
+            boundary = Boundary(at=self._now(), owner=self._owner.token, active_s=0.0)
+            resumed = take(self.registry, store, run, RESUME, boundary)
+        self._launch(resumed)
+        return resumed
+
+    def recover(self) -> list[Run]:
+        """Take over every active run of this registry whose owner is dead; return them.
+
+        Safe at any time and in several processes at once: a living owner's run is never touched.
+        """
+        taken: list[Run] = []
+        for run in self._active():
+            if run.registry != self.registry.fingerprint or self._is_driven(run):
+                continue
+            try:
+                taken.append(self._taken_over(run))
+            except RunMovedOn:
+                continue  # another process was quicker
+        for run in taken:
+            if run.owner is not None:
+                _log.info("run %d goes on in %r", run.id, run.phase_label, extra={"run_id": run.id})
+                self._launch(run)
+        return taken
+
+    def step(self, run_id: int) -> Run:
+        """Take a run over exactly one edge on the calling thread."""
+        run = self._read(run_id)
+        live = self._new_live(run)
+        with self._connection() as conn:
+            return self._driver(conn, live).step(run_id)
+
+    # --- looking ---
+
+    def live(self, run_id: int) -> Live | None:
+        """Return what this process knows of a run that it drives, in memory."""
+        return self._lives.get(run_id)
+
+    def subscribe(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Call back with a run's id after its commits and, now and then, its progress; return the undo.
+
+        The callback runs on the run's thread: it must be quick and must not raise.
+        """
+        with self._guard:
+            self._subscribers = [*self._subscribers, callback]
+
+        def undo() -> None:
+            with self._guard:
+                self._subscribers = [each for each in self._subscribers if each is not callback]
+
+        return undo
+
+    def readiness(self) -> dict[str, Json]:
+        """Return whether this process can take work, and what it is busy with."""
+        with self._guard:
+            abandoned = [thread for thread in self._abandoned if thread.is_alive()]
+            return {
+                "ready": not self._closed and not self._stopping.is_set(),
+                "active_runs": sorted(self._lives),
+                "unrecorded_failures": sorted(self._unrecorded),
+                "abandoned_threads": len(abandoned),
+                "sqlite_version": sqlite3.sqlite_version,
+                "registry": self.registry.fingerprint,
+            }
+
+    # --- stopping ---
+
+    def stop(self) -> None:
+        """Begin the shutdown as configured: runs end, or stop at their next check point."""
+        if self._stop_at_checkpoint:
+            self.request_stop()
+
+    def request_stop(self) -> None:
+        """Let all runs stop at their next check point; they stay resumable."""
+        self._stopping.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until no run thread is left, abandoned ones not counted; return whether none is."""
+        return self._clock.wait(self._idle, timeout_s)
+
+    def close(self) -> None:
+        """Stop runs at their next check point, wait for them, and let everything go."""
+        self.request_stop()
+        self.wait()
+        self._closed = True
+        self._wake.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        self._workers.close()
+        self._owner.close()
+        with self._write_lock, self._read_lock:
+            self._reader.close()
+            self._conn.close()
+
+    # --- writing for requests ---
+
+    def _now(self) -> str:
+        return stamp(self._clock.now())
+
+    @contextmanager
+    def _writing(self) -> Generator[RunStore]:
+        if not self._write_lock.acquire(timeout=REQUEST_BUSY_S):
+            raise StoreBusy("the database is busy with another write; try again in a moment")
+        try:
+            with transaction(self._conn):
+                yield RunStore(self._conn)
+        finally:
+            self._write_lock.release()
+
+    @contextmanager
+    def _reading(self) -> Generator[RunStore]:
+        """Read what is committed, whoever is writing."""
+        with self._read_lock:
+            yield self._reader
+
+    def _read(self, run_id: int) -> Run:
+        with self._reading() as store:
+            return store.read(run_id)
+
+    def _active(self) -> list[Run]:
+        with self._reading() as store:
+            return store.active()
+
+    def _answered_from_a_read(self, key: str | None, asked: str) -> Run | None:
+        """Answer what needs no write lock: a replay, or a refusal (after taking over what nobody drives)."""
+        with self._reading() as store:
+            replayed = self._replayed(store, key, asked)
+            if replayed is not None:
+                return replayed
+            is_full = len(store.active()) >= self._max_active
+        if is_full:
+            self.recover()
+            with self._reading() as store:
+                self._refuse_if_full(store)
+        return None
+
+    def _replayed(self, store: RunStore, key: str | None, asked: str) -> Run | None:
+        known = None if key is None else store.keyed_run(key)
+        if known is None:
+            return None
+        if known[0] != asked:
+            raise KeyReused(f"the idempotency key {key!r} was used with another request; choose a new one")
+        return store.read(known[1])
+
+    def _refuse_if_full(self, store: RunStore, *, besides: int | None = None) -> None:
+        active = [run.id for run in store.active() if run.id != besides]
+        if len(active) >= self._max_active:
+            raise AlreadyRunning(active[0])
+
+    def _must_know(self, run: Run) -> None:
+        if run.registry != self.registry.fingerprint:
+            raise ForeignRegistry(
+                f"run {run.id} was started with other phases; use the process that was started with them"
+            )
+
+    def _is_driven(self, run: Run) -> bool:
+        """Whether somebody alive drives a run; its owner being this process is not enough."""
+        if run.owner == self._owner.token:
+            return run.id in self._lives or run.id in self._unrecorded
+        return self._owner.is_alive(run.owner)
+
+    def _live_or_refuse(self, run: Run, trigger: str) -> Live | None:
+        """Return the live run where this process drives it; refuse what a person may not ask now."""
+        driven = self._is_driven(run)
+        legal = [each for each in allowed(self.registry.edges, run.state) if each in _PERSONS]
+        if driven and run.registry != self.registry.fingerprint:
+            legal = [CANCEL]
+        if driven and RESUME in legal:
+            legal.remove(RESUME)
+        if trigger not in legal:
+            self._refuse(run, trigger, tuple(legal))
+        return self._lives.get(run.id) if driven else None
+
+    def _refuse(self, run: Run, trigger: str, legal: tuple[str, ...]) -> None:
+        refusal = IllegalTransition(run.id, trigger, run.state, legal)
+        note = Note(self._now(), run.state, trigger, {"refused": str(refusal)})
+        live = self._lives.get(run.id)
+        try:
+            if live is not None:
+                # A commit of ours would break a phase that is in the middle of a SELECT.
+                if len(live.notes) < MAX_REFUSALS:
+                    live.notes.append(note)
+            elif not self._owner.is_alive(run.owner):
+                with self._writing() as store:
+                    if store.refusals(run.id) < MAX_REFUSALS:
+                        store.record(run, trigger=trigger, source=run.state, detail=note.detail, at=note.at)
+        except (StoreBusy, sqlite3.Error) as error:
+            _log.info("a refused %s of run %d was not recorded: %s", trigger, run.id, error)
+        raise refusal
+
+    def _settle(self, run: Run, outcome: Outcome) -> Run:
+        """Take an edge into `failed` from outside the run's thread."""
+        live = self._lives.get(run.id)
+        boundary = Boundary(
+            at=self._now(),
+            owner=None,
+            active_s=run.active_s if live is None else live.active_s(),
+            error_code=outcome.code,
+            error_message=outcome.message,
+            detail=outcome.detail,
+        )
+        with self._writing() as store:
+            settled = take(self.registry, store, run, outcome.trigger, boundary)
+        self._tell(run.id)
+        return settled
+
+    def _taken_over(self, run: Run) -> Run:
+        with self._writing() as store:
+            return take_over(
+                self.registry,
+                store,
+                run,
+                owner=self._owner.token,
+                recovery=self._recovery,
+                at=self._now(),
+            )
+
+    # --- driving ---
+
+    def _new_live(self, run: Run) -> Live:
+        return Live(
+            run_id=run.id,
+            clock=self._clock,
+            limits=self.limits,
+            active_before_s=run.active_s,
+            stopping=self._stopping.is_set,
+            changed=lambda: self._tell(run.id),
+        )
+
+    def _connection(self) -> AbstractContextManager[PhaseConnection]:
+        return _closing(connect(self.db, PhaseConnection, checkpoints=True))
+
+    def _driver(self, conn: PhaseConnection, live: Live) -> Driver:
+        return Driver(
+            conn,
+            self.registry,
+            live,
+            owner=self._owner,
+            tools=self._tools,
+            mapper=self._workers.map,
+            redact=self._redact,
+            recovery=self._recovery,
+        )
+
+    def _launch(self, run: Run) -> None:
+        live = self._new_live(run)
+        thread = threading.Thread(
+            target=self._drive, args=(live,), name=f"phaseline-run-{run.id}", daemon=False
+        )
+        with self._guard:
+            self._lives[run.id] = live
+            self._threads[run.id] = (live, thread)
+            self._idle.clear()
+        try:
+            self._start_keeper()
+            thread.start()
+            self._wake.set()
+        except RuntimeError as error:
+            self._forget(live)
+            self._settle(run, Outcome(trigger=FAIL, code="error", message=f"no thread for the run: {error}"))
+            raise ThreadUnavailable(f"run {run.id} was failed at once: {error}; free some memory") from error
+
+    def _drive(self, live: Live) -> None:
+        """Drive one run to its end, or to a deliberate stop: the body of the run's thread."""
+        try:
+            with self._connection() as conn:
+                driver = self._driver(conn, live)
+                try:
+                    while driver.step(live.run_id).owner is not None:
+                        if self._stopping.is_set():
+                            raise RunStopping("the process is stopping")  # noqa: TRY301  # one way to stop
+                except RunStopping:
+                    self._release(driver, live)
+        except RunAbandoned:
+            pass  # the watchdog has said everything
+        except (RunMovedOn, ForeignRegistry, IllegalTransition) as error:
+            _log.error(
+                "run %d was left: %s", live.run_id, error, extra={"run_id": live.run_id}
+            )  # no surprise
+        except FailureUnrecorded as error:
+            _log.error("%s; it is tried again", error, extra={"run_id": live.run_id})
+            code, message = live.failure or ("error", str(error))
+            self._keep_trying(live, Outcome(trigger=_trigger_of(code), code=code, message=message))
+        except BaseException as error:  # noqa: BLE001  # nothing may leave a run without a thread and without a word
+            _log.exception("run %d could not be driven", live.run_id, extra={"run_id": live.run_id})
+            self._keep_trying(live, failure(error, self._redact))
+        finally:
+            self._forget(live)
+            self._tell(live.run_id)
+
+    def _release(self, driver: Driver, live: Live) -> None:
+        try:
+            driver.release(live.run_id)
+        except sqlite3.Error as error:
+            _log.warning("run %d stopped, which will count as a crash: %s", live.run_id, error)
+        else:
+            _log.info("run %d stopped; it goes on at the next start", live.run_id)
+
+    def _forget(self, live: Live) -> None:
+        with self._guard:
+            if self._lives.get(live.run_id) is live and live.run_id not in self._unrecorded:
+                self._lives.pop(live.run_id)
+            if self._threads.get(live.run_id, (None,))[0] is live:
+                self._threads.pop(live.run_id)
+            self._told.pop(live.run_id, None)
+            if not self._threads:
+                self._idle.set()
+
+    def _keep_trying(self, live: Live, outcome: Outcome) -> None:
+        live.failure = (outcome.code or "error", outcome.message or "")
+        with self._guard:
+            self._unrecorded[live.run_id] = outcome
+        self._wake.set()
+
+    def _tell(self, run_id: int) -> None:
+        """Tell subscribers of a change, progress at most every `NOTIFY_S`."""
+        now = self._clock.monotonic()
+        live = self._lives.get(run_id)
+        if live is not None and live.step is not None and now - self._told.get(run_id, -NOTIFY_S) < NOTIFY_S:
+            return
+        self._told[run_id] = now
+        for callback in self._subscribers:
+            callback(run_id)
+
+    # --- keeping ---
+
+    def _start_keeper(self) -> None:
+        with self._guard:
+            if self._keeper is None:
+                # A daemon: it goes with the last run thread, and is needed exactly as long.
+                self._keeper = threading.Thread(target=self._keep, name="phaseline-keeper", daemon=True)
+                self._keeper.start()
+
+    def _keep(self) -> None:
+        while not self._closed:
+            self._wake.clear()
+            try:
+                wait_s = self.keep()
+            except Exception:  # noqa: BLE001  # the limits of all runs hang on this thread
+                _log.exception("the keeper stumbled; it goes on")
+                wait_s = KEEPER_S
+            self._clock.wait(self._wake, wait_s)
+
+    def keep(self) -> float | None:
+        """Do what is due for the live runs; return the seconds until something may be due again."""
+        with self._guard:
+            lives = dict(self._lives)
+            unrecorded = dict(self._unrecorded)
+        for run_id, outcome in unrecorded.items():
+            self._retry(run_id, outcome)
+        waits = [self._watch(live) for run_id, live in lives.items() if run_id not in unrecorded]
+        if lives:
+            self._hear_cancels(lives)
+        return min([KEEPER_S, *waits]) if lives else None
+
+    def _watch(self, live: Live) -> float:
+        """Warn or abandon if that is due; return the seconds until either may be."""
+        live.warn_if_slow()
+        active_s, abandon_at_s = live.active_s(), live.limits.abandon_at_s
+        if abandon_at_s is not None and active_s >= abandon_at_s:
+            self._abandon(live)
+            return 0.0
+        ahead = [
+            at - active_s for at in (live.limits.soft_s, abandon_at_s) if at is not None and at > active_s
+        ]
+        return min(ahead, default=KEEPER_S)
+
+    def _hear_cancels(self, lives: Mapping[int, Live]) -> None:
+        """Hear of cancels that another process wrote into the rows."""
+        for run in self._active():
+            live = lives.get(run.id)
+            if live is not None and run.cancel_requested:
+                live.cancelling = True
+
+    def _abandon(self, live: Live) -> None:
+        """Fail a run whose phase is stuck, and seal its connection; its thread is left behind."""
+        with self._guard:
+            found, thread = self._threads.get(live.run_id, (None, None))
+            if found is not live or thread is None:
+                return
+            self._threads.pop(live.run_id)
+            self._abandoned.append(thread)
+        if live.conn is not None:
+            live.conn.revoke()
+        _log.error(
+            "run %d: its phase was still running %g s after the hard limit and is abandoned; "
+            "the thread left behind can't write any more",
+            live.run_id,
+            live.limits.abandon_after_s,
+            extra={"run_id": live.run_id},
+        )
+        detail: dict[str, Json] = {"abandoned": True}
+        outcome = Outcome(trigger=TIME_OUT, code="timeout", message=live.limits.message, detail=detail)
+        self._retry(live.run_id, outcome)
+        self._forget(live)
+
+    def _retry(self, run_id: int, outcome: Outcome) -> None:
+        """Write a failure on a fresh connection; keep it for the next round where that fails too."""
+        try:
+            run = self._read(run_id)
+            if run.owner == self._owner.token:
+                self._settle(run, outcome)
+        except RunMovedOn:
+            pass  # it ended meanwhile
+        except (sqlite3.Error, PhaselineError) as error:
+            _log.warning("the failure of run %d still can't be written: %s", run_id, error)
+            self._reopen()
+            live = self._lives.get(run_id)
+            if live is not None:
+                self._keep_trying(live, outcome)
+            return
+        with self._guard:
+            self._unrecorded.pop(run_id, None)
+            self._lives.pop(run_id, None)
+
+    def _reopen(self) -> None:
+        with self._write_lock:
+            try:
+                fresh = connect(self.db, sqlite3.Connection, busy_timeout_s=REQUEST_BUSY_S)
+            except PhaselineError:
+                return
+            self._conn.close()
+            self._conn = fresh
+
+
+def _trigger_of(code: str) -> str:
+    return {"timeout": TIME_OUT, "cancelled": CANCEL}.get(code, FAIL)
+
+
+@contextmanager
+def _closing(conn: PhaseConnection) -> Generator[PhaseConnection]:
+    try:
+        yield conn
+    finally:
+        conn.close_for_good()
