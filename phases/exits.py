@@ -1,0 +1,244 @@
+"""When a stock position is sold: the rules as pure functions, one table for ranges and one for prices.
+
+Prices are ticks. A bar is seen in two steps: first its open, the one price in it whose moment is known, then
+its whole range. So a gap is filled at the open, the first price at which anybody could have sold, and a bar
+that was looked at in two runs (its open in mid-session, its range later) ends like one looked at once.
+
+What a bar doesn't tell is assumed against us, and the exit's note says so: where the range holds the stop
+and the target, the stop came first; where it holds the peak and the trailing stop, the peak came first.
+
+Splits and other events between two bars belong before `after_bar`: they change the holding, not a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Literal
+
+from phases.money import scaled, usd
+from phases.tools import Bar
+
+ExitReason = Literal[
+    "stop_loss", "take_profit", "trailing_stop", "breakeven_stop", "time_stop", "manual", "replaced"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockRules:
+    """The rules' numbers: shares of one (a stop loss is negative, a trailing stop positive) and days."""
+
+    stop_loss_pct: Decimal = Decimal("-0.10")
+    take_profit_pct: Decimal = Decimal("0.15")
+    trailing_stop_pct: Decimal = Decimal("0.07")
+    breakeven_trigger_pct: Decimal = Decimal("0.05")
+    breakeven_min_days: int = 5
+    time_stop_base_days: int = 5
+    time_stop_base_min_gain: Decimal = Decimal("0.05")
+    time_stop_extended_days: int = 7
+    time_stop_max_days: int = 10
+    take_profit_exit_pct: Decimal = Decimal("0.50")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What the rules know of one position."""
+
+    entry_price: int
+    shares: int
+    """Still held."""
+    stop: int
+    target: int
+    peak: int
+    trailing: bool = False
+    took_profit: bool = False
+    """Set once, by the take-profit rule: a person's partial sale doesn't use it up."""
+    breakeven: bool = False
+    """Whether the stop was moved to the entry price."""
+
+    @property
+    def time_extension(self) -> Literal["base", "extended", "trailing"]:
+        """Which clock runs: the first days, the longer time earned by a gain, or the trailing stop."""
+        if self.trailing:
+            return "trailing"
+        return "extended" if self.breakeven else "base"
+
+    @classmethod
+    def bought(cls, price: int, shares: int, rules: StockRules) -> Holding:
+        """Return a new position with its levels."""
+        return cls(
+            entry_price=price,
+            shares=shares,
+            stop=scaled(price, 1 + rules.stop_loss_pct),
+            target=scaled(price, 1 + rules.take_profit_pct),
+            peak=price,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """One sale."""
+
+    reason: ExitReason
+    price: int
+    shares: int
+    at: datetime
+    """When the price was made; the end of the bar where only its range is known."""
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What one step sees: a range, or a single price (`low == high`) at a known moment."""
+
+    low: int
+    high: int
+    at: datetime
+    is_range: bool
+    hold_days: int = 0
+    """Calendar days on the exchange since the entry."""
+
+    @classmethod
+    def of_price(cls, price: int, at: datetime, hold_days: int = 0) -> Sighting:
+        """Return the sighting of one price."""
+        return cls(low=price, high=price, at=at, is_range=False, hold_days=hold_days)
+
+    @classmethod
+    def of_range(cls, bar: Bar) -> Sighting:
+        """Return the sighting of all that a bar traded at."""
+        return cls(low=bar.low, high=bar.high, at=bar.end, is_range=True)
+
+
+Rule = Callable[[Holding, Sighting, StockRules], tuple[Holding, Exit | None]]
+"""Returns the holding after the rule, and the sale if there is one."""
+
+Outcome = tuple[Holding, list[Exit]]
+
+
+def after_bar(holding: Holding, bar: Bar, rules: StockRules) -> Outcome:
+    """Apply the range rules (1 to 3) to one complete bar that began at or after the entry."""
+    holding, at_open = _apply(RANGE_RULES, holding, Sighting.of_price(bar.open, bar.start), rules)
+    holding, later = _apply(RANGE_RULES, holding, Sighting.of_range(bar), rules)
+    return holding, at_open + later
+
+
+def at_price(holding: Holding, price: int, at: datetime, hold_days: int, rules: StockRules) -> Outcome:
+    """Apply all rules (1 to 7) to the current price."""
+    return _apply(RANGE_RULES + PRICE_RULES, holding, Sighting.of_price(price, at, hold_days), rules)
+
+
+def _apply(table: Sequence[Rule], holding: Holding, seen: Sighting, rules: StockRules) -> Outcome:
+    exits: list[Exit] = []
+    for rule in table:
+        if holding.shares:
+            holding, sale = rule(holding, seen, rules)
+            exits += [sale] if sale else []
+    return holding, exits
+
+
+def stop_loss(holding: Holding, seen: Sighting, _rules: StockRules) -> tuple[Holding, Exit | None]:
+    """1: sell all at the stop."""
+    if seen.low > holding.stop:
+        return holding, None
+    both = seen.is_range and not holding.took_profit and seen.high >= holding.target
+    note = "the bar holds the stop and the target; the stop is taken to have come first" if both else None
+    reason: ExitReason = "breakeven_stop" if holding.breakeven else "stop_loss"
+    return _stopped(holding, seen, holding.stop, reason, note)
+
+
+def take_profit(holding: Holding, seen: Sighting, rules: StockRules) -> tuple[Holding, Exit | None]:
+    """2: once, sell a part at the target (never better, even after a gap up) and let the rest trail."""
+    if holding.took_profit or seen.high < holding.target:
+        return holding, None
+    shares = min(holding.shares, max(1, int(holding.shares * rules.take_profit_exit_pct)))
+    holding, sale = _sell(holding, shares, "take_profit", holding.target, seen.at)
+    return replace(holding, took_profit=True, trailing=True), sale
+
+
+def raise_peak(holding: Holding, seen: Sighting, _rules: StockRules) -> tuple[Holding, Exit | None]:
+    """Move the peak up before the trailing stop is looked at."""
+    return replace(holding, peak=max(holding.peak, seen.high)), None
+
+
+def trailing_stop(holding: Holding, seen: Sighting, rules: StockRules) -> tuple[Holding, Exit | None]:
+    """3: sell the rest at a fixed share below the peak."""
+    trigger = scaled(holding.peak, 1 - rules.trailing_stop_pct)
+    if not holding.trailing or seen.low > trigger:
+        return holding, None
+    same_bar = seen.is_range and seen.high == holding.peak
+    note = "the peak and the low are of one bar; the peak is taken to have come first" if same_bar else None
+    return _stopped(holding, seen, trigger, "trailing_stop", note)
+
+
+def promote_to_breakeven(holding: Holding, seen: Sighting, rules: StockRules) -> tuple[Holding, Exit | None]:
+    """4: after some days with a gain, move the stop to the entry price."""
+    if (
+        holding.took_profit
+        or seen.hold_days < rules.breakeven_min_days
+        or not _gained(holding, seen, rules.breakeven_trigger_pct)
+    ):
+        return holding, None
+    return replace(holding, stop=holding.entry_price, breakeven=True), None
+
+
+def base_time_stop(holding: Holding, seen: Sighting, rules: StockRules) -> tuple[Holding, Exit | None]:
+    """5: sell what has gained too little in time."""
+    if seen.hold_days < rules.time_stop_base_days or _gained(holding, seen, rules.time_stop_base_min_gain):
+        return holding, None
+    return _out_of_time(holding, seen, "base")
+
+
+def extended_time_stop(holding: Holding, seen: Sighting, rules: StockRules) -> tuple[Holding, Exit | None]:
+    """6: sell what has gained something, but not reached the target in the longer time."""
+    if (
+        holding.took_profit
+        or seen.hold_days < rules.time_stop_extended_days
+        or not _gained(holding, seen, rules.time_stop_base_min_gain)
+        or _gained(holding, seen, rules.take_profit_pct)
+    ):
+        return holding, None
+    return _out_of_time(holding, seen, "extended")
+
+
+def max_time_stop(holding: Holding, seen: Sighting, rules: StockRules) -> tuple[Holding, Exit | None]:
+    """7: sell whatever is left at the longest time."""
+    if seen.hold_days < rules.time_stop_max_days:
+        return holding, None
+    return _out_of_time(holding, seen, "longest")
+
+
+RANGE_RULES: Final[tuple[Rule, ...]] = (stop_loss, take_profit, raise_peak, trailing_stop)
+PRICE_RULES: Final[tuple[Rule, ...]] = (
+    promote_to_breakeven,
+    base_time_stop,
+    extended_time_stop,
+    max_time_stop,
+)
+
+
+def _gained(holding: Holding, seen: Sighting, share: Decimal) -> bool:
+    return seen.low >= holding.entry_price * (1 + share)
+
+
+def _stopped(
+    holding: Holding, seen: Sighting, trigger: int, reason: ExitReason, note: str | None
+) -> tuple[Holding, Exit]:
+    """Sell all at a stop; a single price below it is a gap, and then the fill."""
+    if seen.is_range or seen.low == trigger:
+        return _sell(holding, holding.shares, reason, trigger, seen.at, note)
+    gap = f"gap: the first price seen was {usd(seen.low):.2f}, below the trigger {usd(trigger):.2f}"
+    return _sell(holding, holding.shares, reason, seen.low, seen.at, gap)
+
+
+def _out_of_time(holding: Holding, seen: Sighting, stage: str) -> tuple[Holding, Exit]:
+    note = f"{stage} time stop after {seen.hold_days} days"
+    return _sell(holding, holding.shares, "time_stop", seen.low, seen.at, note)
+
+
+def _sell(
+    holding: Holding, shares: int, reason: ExitReason, price: int, at: datetime, note: str | None = None
+) -> tuple[Holding, Exit]:
+    sale = Exit(reason=reason, price=price, shares=shares, at=at, note=note)
+    return replace(holding, shares=holding.shares - shares), sale
