@@ -26,7 +26,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, cast
 
@@ -315,12 +315,12 @@ class PhaseConnection(sqlite3.Connection):
     @contextmanager
     def engine(self) -> Generator[None]:
         """Let the current thread use the connection as the engine."""
-        before = getattr(self._engine, "on", False)
-        self._engine.on = True
+        before, text = getattr(self._engine, "on", False), self.text_factory
+        self._engine.on, self.text_factory = True, str
         try:
             yield
         finally:
-            self._engine.on = before
+            self._engine.on, self.text_factory = before, text
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run a statement of the engine on its own cursor; call it inside `engine()`."""
@@ -368,6 +368,10 @@ class PhaseConnection(sqlite3.Connection):
     def revoke(self) -> None:
         """Seal the connection against the phase that still runs on it; for the watchdog's thread."""
         self.revoked = True
+        with suppress(sqlite3.ProgrammingError):  # closed: its thread has just come to its end
+            self._seal()
+
+    def _seal(self) -> None:
         self.interrupt()
         with self.lock, self.engine():
             # In this order: between a ROLLBACK and a later query_only, a statement would commit itself.

@@ -165,8 +165,12 @@ class Driver:
         return self._run_phase(run)
 
     def release(self, run_id: int) -> None:
-        """Let a run go on purpose, so that the next process resumes it without counting a crash."""
+        """Let a run go on purpose, so that the next process resumes it without counting a crash.
+
+        What was written since the last check point is discarded.
+        """
         with self._conn.lock, self._conn.engine():
+            self._conn.end("ROLLBACK")
             run = self._store.read(run_id)
             freed = dataclasses.replace(
                 run,

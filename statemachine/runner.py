@@ -23,11 +23,13 @@ from statemachine.contract import Clock, Json, RunAbandoned, RunMovedOn, RunStop
 from statemachine.driver import CANCELLED, Driver, Outcome, Recovery, ToolsFactory, failure, take_over
 from statemachine.errors import (
     AlreadyRunning,
+    DatabaseUnusable,
     FailureUnrecorded,
     ForeignRegistry,
     IllegalTransition,
     KeyReused,
     PhaselineError,
+    RunOwned,
     StoreBusy,
     ThreadUnavailable,
 )
@@ -108,7 +110,7 @@ class Runner:
         self._redact = redactor(secrets)
         self._workers = Workers(executor)
         prepare(db, registry, schema)
-        self._owner = Owner(db)
+        self._owner = _owner_of(db)
         self._conn = connect(db, sqlite3.Connection, busy_timeout_s=REQUEST_BUSY_S)
         self._write_lock = threading.Lock()
         self._reader = RunReader(db)
@@ -154,12 +156,20 @@ class Runner:
             replayed = self._replayed(store, idempotency_key, asked)
             if replayed is not None:
                 return replayed
-            self._refuse_if_full(store)
-            run = store.create(self.registry, params, at=self._now(), owner=self._owner.token)
+            run = self._created(store, params)
             if idempotency_key is not None:
                 store.remember_key(idempotency_key, asked, run.id)
         self._launch(run)
         return run
+
+    def create(self, params: dict[str, Json]) -> Run:
+        """Create a run of this process without a thread, to be driven with `step`."""
+        with self._writing() as store:
+            return self._created(store, params)
+
+    def _created(self, store: RunStore, params: dict[str, Json]) -> Run:
+        self._refuse_if_full(store)
+        return store.create(self.registry, params, at=self._now(), owner=self._owner.token)
 
     def cancel(self, run_id: int) -> Run:
         """Ask for a run to be cancelled; honoured at its next check point or boundary.
@@ -220,6 +230,8 @@ class Runner:
                 taken.append(self._taken_over(run))
             except RunMovedOn:
                 continue  # another process was quicker
+            except StoreBusy as error:
+                _log.warning("run %d can't be taken over yet: %s", run.id, error)
         for run in taken:
             if run.owner is not None:
                 _log.info("run %d goes on in %r", run.id, run.phase_label, extra={"run_id": run.id})
@@ -227,11 +239,18 @@ class Runner:
         return taken
 
     def step(self, run_id: int) -> Run:
-        """Take a run over exactly one edge on the calling thread."""
+        """Take a run over exactly one edge on the calling thread; see `Driver.step`."""
         run = self._read(run_id)
         live = self._new_live(run)
-        with self._connection() as conn:
-            return self._driver(conn, live).step(run_id)
+        with self._guard:
+            if run_id in self._lives:
+                raise RunOwned(f"run {run_id} is driven by a thread of this process; it is left alone")
+            self._lives[run_id] = live
+        try:
+            with self._connection() as conn:
+                return self._driver(conn, live).step(run_id)
+        finally:
+            self._forget(live)
 
     # --- looking ---
 
@@ -523,7 +542,10 @@ class Runner:
             return
         self._told[run_id] = now
         for callback in self._subscribers:
-            callback(run_id)
+            try:
+                callback(run_id)
+            except Exception:  # noqa: BLE001  # who watches a run may not harm it
+                _log.exception("a subscriber of run %d failed", run_id)
 
     # --- keeping ---
 
@@ -624,6 +646,15 @@ class Runner:
                 return
             self._conn.close()
             self._conn = fresh
+
+
+def _owner_of(db: Path) -> Owner:
+    try:
+        return Owner(db)
+    except OSError as error:
+        raise DatabaseUnusable(
+            f"can't lock {error.filename or db}: {error.strerror}; check the permissions beside the database"
+        ) from error
 
 
 def _trigger_of(code: str) -> str:
