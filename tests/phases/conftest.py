@@ -277,11 +277,11 @@ class Rows:
         return run_id
 
     def post(self, reddit_id: str = "p1", **columns: Any) -> int:
-        defaults = {"title": f"post {reddit_id}", "fetched_at": "2025-03-12T18:00:00Z"}
+        defaults = {"title": f"post {reddit_id}", "fetched_at": "2025-03-12T18:00:00.000Z"}
         return self.insert("reddit_posts", **{"reddit_id": reddit_id, **defaults, **columns})
 
     def author(self, username: str, **columns: Any) -> int:
-        seen = {"first_seen": "2025-03-01T00:00:00Z", "last_active": "2025-03-12T17:00:00Z"}
+        seen = {"first_seen": "2025-03-01T00:00:00.000Z", "last_active": "2025-03-12T17:00:00.000Z"}
         return self.insert("authors", **{"username": username, **seen, **columns})
 
     def comment(
@@ -291,7 +291,7 @@ class Rows:
         defaults: dict[str, Any] = {
             "author": f"u_{reddit_id}",
             "body": f"body of {reddit_id}",
-            "created_utc": "2025-03-12T15:00:00Z",
+            "created_utc": "2025-03-12T15:00:00.000Z",
             "score": 1,
         }
         if "sentiment" in columns:
@@ -301,7 +301,7 @@ class Rows:
                 "sarcasm_detected": 0,
                 "has_reasoning": 0,
                 "analyzer": "fake",
-                "analyzed_at": "2025-03-12T18:00:00Z",
+                "analyzed_at": "2025-03-12T18:00:00.000Z",
             }
         comment_id = self.insert(
             "comments",
@@ -321,7 +321,7 @@ class Rows:
         return comment_id
 
     def ticker(self, comment_id: int, ticker: str, sentiment: str = "bullish") -> int:
-        stamp = "2025-03-12T18:00:00Z"
+        stamp = "2025-03-12T18:00:00.000Z"
         return self.insert(
             "comment_tickers", comment_id=comment_id, ticker=ticker, sentiment=sentiment, created_at=stamp
         )

@@ -1,0 +1,199 @@
+"""Phase 2: choose which comments of each post are worth analysing.
+
+    priority = 0.4 * financial + 0.3 * author_trust + 0.3 * engagement - depth_penalty
+
+- `financial`: share of finance words among all words, times ten, at most 1.
+- `author_trust`: from the author's history (see `trust.py`), 0.5 for an unknown author.
+- `engagement`: ln(upvotes + 1) * direct answers, brought to 0..1 between the least and the most engaging
+  comment *of its post*, because that is what it competes with. Votes below zero count as none.
+- `depth_penalty`: 0.05 a level, at most 0.3.
+
+The best 50 of a post are picked, ties by Reddit's id; comments without a text never are. Picks are rows
+(`run_comments.picked`), so nothing passes to the next phase in memory, and the trust of a comment that was
+not analysed before is stored beside them for the analysis to use. One post at a time is held in memory.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from phases.stamps import instant
+from phases.tools import Context
+from phases.trust import UNKNOWN_AUTHOR, author_trust
+
+DEFAULT_PICKS_PER_POST: Final = 50
+WEIGHT_FINANCIAL: Final = 0.4
+WEIGHT_TRUST: Final = 0.3
+WEIGHT_ENGAGEMENT: Final = 0.3
+DENSITY_FACTOR: Final = 10
+PENALTY_PER_LEVEL: Final = 0.05
+MAX_PENALTY: Final = 0.3
+SECONDS_PER_DAY: Final = 86_400
+COMMENTS_PER_CHECKPOINT: Final = 5_000
+
+_FINANCE_WORD: Final = re.compile(
+    r"\b(?:calls?|puts?|options?|strikes?|expiry|expirations?|dd|due diligence|earnings|revenues?|p/e"
+    r"|market cap|shorts?|shorting|longs?|squeezes?|gamma|theta|delta|iv|implied volatility)\b",
+    re.IGNORECASE,
+)
+
+
+def prioritize_comments(conn: sqlite3.Connection, ctx: Context) -> None:
+    """Score the run's comments and pick the best of each post.
+
+    Raises:
+        ValueError: `params["picks_per_post"]` is unusable.
+    """
+    picks = picks_per_post(ctx.params)
+    posts = conn.execute(_POSTS, (ctx.run_id,)).fetchall()
+    total = sum(count for _, count in posts)
+    done = waiting = 0
+    for post_id, count in posts:
+        _write(conn, ctx.run_id, _prioritized(conn, ctx, post_id), picks)
+        done, waiting = done + count, waiting + count
+        ctx.progress(done, total, "comment")
+        if waiting >= COMMENTS_PER_CHECKPOINT:
+            ctx.checkpoint()
+            waiting = 0
+    ctx.results["comments_picked"] = conn.execute(_PICKED, (ctx.run_id,)).fetchone()[0]
+
+
+def picks_per_post(params: Mapping[str, Any]) -> int:
+    """Return how many comments of a post are picked at most."""
+    picks = params.get("picks_per_post", DEFAULT_PICKS_PER_POST)
+    if isinstance(picks, bool) or not isinstance(picks, int) or picks < 1:
+        raise ValueError(f"picks_per_post must be a whole number of at least 1, not {picks!r}")
+    return picks
+
+
+def financial_score(body: str) -> float:
+    """Return the density of finance words, 0 to 1; a tenth of all words is enough for 1.
+
+    >>> financial_score("calls on everything"), financial_score("I was called a putz")
+    (1.0, 0.0)
+    """
+    words = len(body.split())
+    found = sum(1 for _ in _FINANCE_WORD.finditer(body))
+    return min(1.0, DENSITY_FACTOR * found / words) if words else 0.0
+
+
+def engagement(score: int, answers: int) -> float:
+    """Return ln(upvotes + 1) * answers; 0 or more, without an upper end.
+
+    >>> engagement(-7, 3), round(engagement(9, 2), 3)
+    (0.0, 4.605)
+    """
+    return math.log(max(0, score) + 1) * answers
+
+
+def normalized(values: Sequence[float]) -> list[float]:
+    """Return the values between 0 for the least and 1 for the greatest; all 0 where they are equal.
+
+    >>> normalized([2.0, 4.0, 3.0]), normalized([5.0, 5.0])
+    ([0.0, 1.0, 0.5], [0.0, 0.0])
+    """
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    return [(value - low) / (high - low) if high > low else 0.0 for value in values]
+
+
+def depth_penalty(depth: int) -> float:
+    """Return what a comment loses for being far down in a thread."""
+    return min(MAX_PENALTY, PENALTY_PER_LEVEL * depth)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prioritized:
+    """One comment with the scores of this run."""
+
+    comment_id: int
+    reddit_id: str
+    has_text: bool
+    trust: float
+    priority: float
+
+
+def best(comments: Sequence[Prioritized], picks: int) -> list[Prioritized]:
+    """Return the `picks` comments of highest priority that have a text; ties go by Reddit's id."""
+    ranked = sorted((c for c in comments if c.has_text), key=lambda c: (-c.priority, c.reddit_id))
+    return ranked[:picks]
+
+
+_POSTS: Final = """
+SELECT c.post_id, count(*) FROM run_comments r JOIN comments c ON c.id = r.comment_id
+WHERE r.run_id = ? GROUP BY c.post_id ORDER BY c.post_id
+"""
+
+# Only answers that the run itself looked at are counted: later ones are not known at `as_of`.
+_COMMENTS: Final = """
+WITH mine AS (
+  SELECT c.id, c.reddit_id, c.body, c.score, c.depth, c.author, c.parent_comment_id
+  FROM comments c JOIN run_comments r ON r.run_id = :run_id AND r.comment_id = c.id
+  WHERE c.post_id = :post_id
+), answers AS (
+  SELECT parent_comment_id AS id, count(*) AS answer_count FROM mine GROUP BY parent_comment_id
+)
+SELECT mine.id, mine.reddit_id, mine.body, mine.score, mine.depth, coalesce(answers.answer_count, 0),
+       a.total_comments, a.high_quality_comments, a.avg_sentiment_accuracy, a.first_seen
+FROM mine LEFT JOIN answers ON answers.id = mine.id LEFT JOIN authors a ON a.username = mine.author
+ORDER BY mine.reddit_id
+"""
+
+_SCORE_IN_RUN: Final = """
+UPDATE run_comments SET priority_score = ?, picked = ? WHERE run_id = ? AND comment_id = ?
+"""
+_SCORE: Final = "UPDATE comments SET prioritization_score = ? WHERE id = ?"
+_KEEP_TRUST: Final = "UPDATE comments SET author_trust_score = ? WHERE id = ? AND analyzed_at IS NULL"
+_PICKED: Final = "SELECT count(*) FROM run_comments WHERE run_id = ? AND picked = 1"
+
+
+def _prioritized(conn: sqlite3.Connection, ctx: Context, post_id: int) -> list[Prioritized]:
+    rows = conn.execute(_COMMENTS, {"run_id": ctx.run_id, "post_id": post_id}).fetchall()
+    engagements = normalized([engagement(score, answers) for _, _, _, score, _, answers, *_ in rows])
+    return [
+        _one(row, row_engagement, ctx.tools.as_of)
+        for row, row_engagement in zip(rows, engagements, strict=True)
+    ]
+
+
+def _one(row: Sequence[Any], comment_engagement: float, as_of: datetime) -> Prioritized:
+    comment_id, reddit_id, body, _, depth, _, *history = row
+    trust = _trust(history, as_of)
+    return Prioritized(
+        comment_id=comment_id,
+        reddit_id=reddit_id,
+        has_text=body is not None,
+        trust=trust,
+        priority=WEIGHT_FINANCIAL * financial_score(body or "")
+        + WEIGHT_TRUST * trust
+        + WEIGHT_ENGAGEMENT * comment_engagement
+        - depth_penalty(depth),
+    )
+
+
+def _trust(history: Sequence[Any], as_of: datetime) -> float:
+    total_comments, high_quality_comments, accuracy, first_seen = history
+    if first_seen is None:
+        return UNKNOWN_AUTHOR
+    return author_trust(
+        total_comments=total_comments,
+        high_quality_comments=high_quality_comments,
+        accuracy=accuracy,
+        days_active=(as_of - instant(first_seen)).total_seconds() / SECONDS_PER_DAY,
+    )
+
+
+def _write(conn: sqlite3.Connection, run_id: int, comments: Sequence[Prioritized], picks: int) -> None:
+    picked = best(comments, picks)
+    ids = {comment.comment_id for comment in picked}
+    scored = [(comment.priority if comment.has_text else None, comment.comment_id) for comment in comments]
+    conn.executemany(
+        _SCORE_IN_RUN, [(score, int(comment_id in ids), run_id, comment_id) for score, comment_id in scored]
+    )
+    conn.executemany(_SCORE, scored)
+    conn.executemany(_KEEP_TRUST, [(comment.trust, comment.comment_id) for comment in picked])
