@@ -22,6 +22,7 @@ INSTANTS = st.integers(0, 60 * 365 * 24 * 60).map(
 unhurried = settings(deadline=None)  # the first question about a decade loads it
 
 
+@pytest.mark.slow
 @unhurried
 @given(INSTANTS)
 def test_it_is_open_exactly_from_the_opening_bell_until_the_close_of_that_days_session(at: datetime) -> None:
@@ -30,6 +31,7 @@ def test_it_is_open_exactly_from_the_opening_bell_until_the_close_of_that_days_s
     assert CALENDAR.is_open(at) == (session is not None and session.opens <= at < session.closes)
 
 
+@pytest.mark.slow
 @unhurried
 @given(st.dates(date(1990, 1, 1), date(2049, 12, 31)))
 def test_a_session_is_within_its_own_new_york_day_and_never_on_a_weekend(day: date) -> None:
