@@ -1,0 +1,109 @@
+"""What is known of symbols: which exist, of which class, which are words too, and who goes by a name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final, Literal
+
+AssetClass = Literal["stock", "fund", "crypto", "index", "unknown"]
+
+TRADABLE: Final = frozenset({"stock", "fund", "unknown"})
+"""Classes that may become positions; whether an unknown symbol trades is for the price source to say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """A name or nickname of one symbol."""
+
+    symbol: str
+    careful: bool
+    """A word or a person too: counts only capitalised and beside a trade word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """universe.txt, names.txt and the sections of words.txt, which say what they hold."""
+
+    classes: Mapping[str, AssetClass]
+    names: Mapping[str, Name]
+    """By spelling, lower case."""
+    name_lengths: Mapping[str, int]
+    """Words in the longest name that begins with a word."""
+    fake: frozenset[str]
+    never: frozenset[str]
+    cue: frozenset[str]
+    plain: frozenset[str]
+    distinct: frozenset[str]
+    trade_after: frozenset[str]
+    trade_before: frozenset[str]
+    trade_nouns: frozenset[str]
+    links: frozenset[str]
+    fillers: frozenset[str]
+    expiries: frozenset[str]
+    exchanges: frozenset[str]
+
+
+def asset_class(symbol: str) -> AssetClass:
+    """Return the class of a symbol, `unknown` where the universe has no such symbol.
+
+    >>> asset_class("GME"), asset_class("BTC"), asset_class("VIX"), asset_class("QQQQQ")
+    ('stock', 'crypto', 'index', 'unknown')
+    """
+    return vocabulary().classes.get(symbol, "unknown")
+
+
+def is_tradable(symbol: str) -> bool:
+    """Return whether a symbol may become a position: a coin or an index makes signals only."""
+    return asset_class(symbol) in TRADABLE
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """Return the data files, read at the first call and kept."""
+    names = _names()
+    lengths: dict[str, int] = {}
+    for name in names:
+        first = name.split()[0].removesuffix("'s")
+        lengths[first] = max(lengths.get(first, 0), len(name.split()))
+    return Vocabulary(
+        classes=_classes(),
+        names=names,
+        name_lengths=lengths,
+        **{section: frozenset(words) for section, words in _sections("words.txt").items()},
+    )
+
+
+def data_lines(filename: str) -> Iterator[tuple[str, str]]:
+    """Yield `(section, line)` of a data file beside this module; `#` begins a comment line."""
+    section = ""
+    for raw in files("phases.analyzers").joinpath(filename).read_text(encoding="utf-8").splitlines():
+        line = raw.strip()
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1]
+        elif line and not line.startswith("#"):
+            yield section, line
+
+
+def _sections(filename: str) -> dict[str, set[str]]:
+    sections: dict[str, set[str]] = {}
+    for section, line in data_lines(filename):
+        sections.setdefault(section, set()).update(line.split())
+    return sections
+
+
+def _classes() -> dict[str, AssetClass]:
+    sections = _sections("universe.txt")
+    kinds: tuple[AssetClass, ...] = ("stock", "fund", "index", "crypto")
+    return {symbol: kind for kind in kinds for symbol in sections[kind]}
+
+
+def _names() -> dict[str, Name]:
+    names: dict[str, Name] = {}
+    for section, line in data_lines("names.txt"):
+        symbol, _, spellings = line.partition(":")
+        for spelling in spellings.split(","):
+            names[spelling.strip()] = Name(symbol=symbol, careful=section == "careful")
+    return names
