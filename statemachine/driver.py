@@ -158,7 +158,7 @@ class Driver:
             raise ForeignRegistry(
                 f"run {run_id} was started with other phases; use the process that was started with them"
             )
-        if ADVANCE not in allowed(self._registry.edges, run.state):
+        if run.state not in self._registry.positions:
             raise IllegalTransition(run_id, ADVANCE, run.state, allowed(self._registry.edges, run.state))
         if run.owner != self._owner.token:
             return self._take_over(run)

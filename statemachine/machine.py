@@ -205,14 +205,11 @@ def take(
         RunMovedOn: The row is no longer this one.
     """
     model = Transition(registry, store, run, boundary, roll_back, begin)
-    refusal = IllegalTransition(run.id, trigger, run.state, allowed(registry.edges, run.state))
     event = machine_of(registry).events.get(trigger)
-    if event is None:
-        raise refusal
     try:
-        moved = event.trigger(model)
-    except MachineError as error:
-        raise refusal from error
+        moved = event is not None and event.trigger(model)
+    except MachineError:
+        moved = False
     if not moved:
-        raise refusal
+        raise IllegalTransition(run.id, trigger, run.state, allowed(registry.edges, run.state))
     return model.run

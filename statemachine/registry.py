@@ -66,6 +66,9 @@ class Registry:
             positions=MappingProxyType({state: at for at, state in enumerate(states, start=1)}),
         )
 
+    def __hash__(self) -> int:  # a long pipeline's edges would cost more to hash than a boundary
+        return hash(self.fingerprint)
+
     def phase_of(self, state: str) -> Phase:
         """Return the phase whose state this is."""
         return self.phases[self.positions[state] - 1]
