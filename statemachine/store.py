@@ -79,9 +79,12 @@ class CancelWaiting(Exception):
     """A cancel was requested before this boundary could be committed."""
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 def dumps(value: Json) -> str:
     """Return compact JSON; raise `ValueError` or `TypeError` for what JSON can't say (NaN, objects)."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _encode(value)
 
 
 _COLUMNS: Final = tuple(each.name for each in dataclasses.fields(Run))
@@ -92,10 +95,7 @@ _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM main.analysis_runs"
 _CREATE: Final = (
     f"INSERT INTO main.analysis_runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 )
-_SAVE: Final = (
-    f"UPDATE main.analysis_runs SET {', '.join(f'{name} = ?' for name in _MUTABLE)}, cancel_requested = 0"
-    " WHERE id = ? AND state = ? AND owner IS ? AND version = ? AND cancel_requested <= ?"
-)
+_WHERE_STILL_OLD: Final = "id = ? AND state = ? AND owner IS ? AND version = ? AND cancel_requested <= ?"
 _EVENT_COLUMNS: Final = tuple(each.name for each in dataclasses.fields(Event))
 _EVENTS: Final = f"SELECT {', '.join(_EVENT_COLUMNS)} FROM main.run_events"
 _RECORD: Final = (
@@ -115,6 +115,11 @@ def _event(row: Sequence[Any]) -> Event:
     values = dict(zip(_EVENT_COLUMNS, row, strict=True))
     values["detail"] = None if values["detail"] is None else json.loads(values["detail"])
     return Event(**values)
+
+
+def _update(names: Sequence[str]) -> str:
+    columns = "".join(f"{name} = ?, " for name in names)
+    return f"UPDATE main.analysis_runs SET {columns}cancel_requested = 0 WHERE {_WHERE_STILL_OLD}"
 
 
 def _stored(run: Run, name: str) -> Any:
@@ -196,9 +201,11 @@ class RunStore:
             CancelWaiting: When a cancel was requested and `even_if_cancelled` is not set.
             RunMovedOn: When the row is another owner's or was moved; nothing is written.
         """
-        values = [_stored(new, name) for name in _MUTABLE]
+        # Only what changes: SQLite then leaves the other columns' CHECKs and indexes alone.
+        names = [name for name in _MUTABLE if name in _JSON or getattr(new, name) != getattr(old, name)]
+        values = [_stored(new, name) for name in names]
         where = (old.id, old.state, old.owner, old.version, int(even_if_cancelled))
-        if self._execute(_SAVE, (*values, *where)).rowcount == 1:
+        if self._execute(_update(names), (*values, *where)).rowcount == 1:
             return
         now = self.read(old.id)
         if now.cancel_requested and (now.state, now.owner, now.version) == (
