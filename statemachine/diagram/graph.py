@@ -88,9 +88,7 @@ class Graph:
         return tuple(
             link
             for link in self.links
-            if state == (link.dest if link.source == FAILED else link.source)
-            and link.source != INITIAL
-            and not self.is_step(link)
+            if state == (link.dest if link.source == FAILED else link.source) and not self.is_step(link)
         )
 
     def is_closed(self, link: Link) -> bool:
