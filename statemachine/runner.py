@@ -152,11 +152,11 @@ class Runner:
         replayed = self._answered_from_a_read(idempotency_key, asked)
         if replayed is not None:
             return replayed
-        with self._writing() as store:
+        with self._adopting() as adopt, self._writing() as store:
             replayed = self._replayed(store, idempotency_key, asked)
             if replayed is not None:
                 return replayed
-            run = self._created(store, params)
+            run = adopt(self._created(store, params))
             if idempotency_key is not None:
                 store.remember_key(idempotency_key, asked, run.id)
         self._launch(run)
@@ -192,7 +192,10 @@ class Runner:
                     return store.read(run_id)
             return self.cancel(run_id)  # it ended meanwhile: refuse with the state that it has now
         self._must_know(run)
-        return self._settle(run, Outcome(trigger=CANCEL, code="cancelled", message=CANCELLED))
+        try:
+            return self._settle(run, Outcome(trigger=CANCEL, code="cancelled", message=CANCELLED))
+        except RunMovedOn:
+            return self.cancel(run_id)  # somebody took it over meanwhile: ask them
 
     def resume(self, run_id: int) -> Run:
         """Enter the phase that a run failed in again; earlier phases are not run again.
@@ -209,21 +212,24 @@ class Runner:
         self._must_know(run)
         with self._reading() as store:
             self._refuse_if_full(store, besides=run_id)
-        with self._writing() as store:
-            self._refuse_if_full(store, besides=run_id)
-            run = store.read(run_id)
-            boundary = Boundary(at=self._now(), owner=self._owner.token, active_s=0.0)
-            resumed = take(self.registry, store, run, RESUME, boundary)
+        boundary = Boundary(at=self._now(), owner=self._owner.token, active_s=0.0)
+        try:
+            with self._adopting() as adopt, self._writing() as store:
+                self._refuse_if_full(store, besides=run_id)
+                resumed = adopt(take(self.registry, store, run, RESUME, boundary))
+        except RunMovedOn:
+            return self.resume(run_id)  # it was taken over meanwhile: judge anew
         self._launch(resumed)
         return resumed
 
     def recover(self) -> list[Run]:
         """Take over every active run of this registry whose owner is dead; return them.
 
-        Safe at any time and in several processes at once: a living owner's run is never touched.
+        Safe at any time and in several processes at once: a living owner's run is never touched. A process
+        that is stopping takes nothing over.
         """
         taken: list[Run] = []
-        for run in self._active():
+        for run in [] if self._stopping.is_set() else self._active():
             if run.registry != self.registry.fingerprint or self._is_driven(run):
                 continue
             try:
@@ -232,10 +238,10 @@ class Runner:
                 continue  # another process was quicker
             except StoreBusy as error:
                 _log.warning("run %d can't be taken over yet: %s", run.id, error)
-        for run in taken:
-            if run.owner is not None:
+                continue
+            if taken[-1].owner is not None:
                 _log.info("run %d goes on in %r", run.id, run.phase_label, extra={"run_id": run.id})
-                self._launch(run)
+                self._launch(taken[-1])
         return taken
 
     def step(self, run_id: int) -> Run:
@@ -427,8 +433,8 @@ class Runner:
         return settled
 
     def _taken_over(self, run: Run) -> Run:
-        with self._writing() as store:
-            return take_over(
+        with self._adopting() as adopt, self._writing() as store:
+            taken = take_over(
                 self.registry,
                 store,
                 run,
@@ -436,6 +442,28 @@ class Runner:
                 recovery=self._recovery,
                 at=self._now(),
             )
+            return taken if taken.owner is None else adopt(taken)
+
+    @contextmanager
+    def _adopting(self) -> Generator[Callable[[Run], Run]]:
+        """Count a run as driven from before the commit that makes it ours.
+
+        Between that commit and its thread it would look like a run that nobody drives.
+        """
+        adopted: list[Live] = []
+
+        def adopt(run: Run) -> Run:
+            adopted.append(self._new_live(run))
+            with self._guard:
+                self._lives[run.id] = adopted[-1]
+            return run
+
+        try:
+            yield adopt
+        except BaseException:
+            for live in adopted:
+                self._forget(live)
+            raise
 
     # --- driving ---
 
@@ -465,12 +493,11 @@ class Runner:
         )
 
     def _launch(self, run: Run) -> None:
-        live = self._new_live(run)
-        thread = threading.Thread(
-            target=self._drive, args=(live,), name=f"phaseline-run-{run.id}", daemon=False
-        )
         with self._guard:
-            self._lives[run.id] = live
+            live = self._lives[run.id]
+            thread = threading.Thread(
+                target=self._drive, args=(live,), name=f"phaseline-run-{run.id}", daemon=False
+            )
             self._threads[run.id] = (live, thread)
             self._idle.clear()
         try:
@@ -478,8 +505,12 @@ class Runner:
             thread.start()
             self._wake.set()
         except RuntimeError as error:
+            no_thread = Outcome(trigger=FAIL, code="error", message=f"no thread for the run: {error}")
+            try:
+                self._settle(run, no_thread)
+            except (sqlite3.Error, StoreBusy):
+                self._keep_trying(live, no_thread)
             self._forget(live)
-            self._settle(run, Outcome(trigger=FAIL, code="error", message=f"no thread for the run: {error}"))
             raise ThreadUnavailable(f"run {run.id} was failed at once: {error}; free some memory") from error
 
     def _drive(self, live: Live) -> None:
@@ -553,18 +584,19 @@ class Runner:
         with self._guard:
             if self._keeper is None:
                 # A daemon: it goes with the last run thread, and is needed exactly as long.
-                self._keeper = threading.Thread(target=self._keep, name="phaseline-keeper", daemon=True)
-                self._keeper.start()
+                keeper = threading.Thread(target=self._keep, name="phaseline-keeper", daemon=True)
+                keeper.start()
+                self._keeper = keeper
 
     def _keep(self) -> None:
         while not self._closed:
-            self._wake.clear()
             try:
                 wait_s = self.keep()
             except Exception:  # noqa: BLE001  # the limits of all runs hang on this thread
                 _log.exception("the keeper stumbled; it goes on")
                 wait_s = KEEPER_S
             self._clock.wait(self._wake, wait_s)
+            self._wake.clear()  # here, where what was said before it is looked at next
 
     def keep(self) -> float | None:
         """Do what is due for the live runs; return the seconds until something may be due again."""
