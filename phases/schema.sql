@@ -76,6 +76,13 @@ CREATE TABLE run_comments (
   PRIMARY KEY (run_id, comment_id)
 ) STRICT, WITHOUT ROWID;
 
+-- The UTC day whose signals a run makes: all runs of one day add to the same signals.
+CREATE TABLE run_days (
+  run_id INTEGER PRIMARY KEY REFERENCES analysis_runs (id),
+  signal_date TEXT NOT NULL CHECK (length(signal_date) = 10)
+) STRICT;
+CREATE INDEX run_days_by_date ON run_days (signal_date);
+
 CREATE TABLE comment_tickers (
   id INTEGER PRIMARY KEY,
   comment_id INTEGER NOT NULL REFERENCES comments (id),
