@@ -18,6 +18,8 @@ from statemachine.registry import Registry
 class Pipeline:
     """The phases to run, and the tables that they write."""
 
+    name: str
+    """The module that they come from."""
     registry: Registry
     schema: tuple[str, ...] = ()
     """Versions of the tables, oldest first: the module's `SCHEMA`, empty where it has none."""
@@ -37,7 +39,7 @@ def load_pipeline(spec: str) -> Pipeline:
         registry = Registry.of(getattr(module, attribute))
     except RegistryError as error:
         raise SettingsError(f"PHASES={spec}: {error}") from error
-    return Pipeline(registry, _schema(module, spec))
+    return Pipeline(module_name, registry, _schema(module, spec))
 
 
 def _module(name: str, spec: str) -> ModuleType:

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.params import BadParam
 from statemachine.connection import is_busy
 from statemachine.errors import (
     AlreadyRunning,
@@ -26,18 +27,11 @@ from statemachine.errors import (
     RunNotFound,
     RunOwned,
     StoreBusy,
+    ThreadUnavailable,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
 _log = logging.getLogger(__name__)
-
-
-class BadRequest(Exception):
-    """A field of a request is well-formed but can't be used; the message names it and says what to do."""
-
-    def __init__(self, where: str, said: str) -> None:
-        super().__init__(f"{where}: {said}")
-        self.errors = [{"loc": where.split("."), "msg": said}]
 
 
 class NotFound(Exception):
@@ -72,7 +66,7 @@ def _transition(error: IllegalTransition) -> dict[str, object]:
 
 ANSWERS: Final[Mapping[type[Exception], Answer]] = {
     RequestValidationError: Answer(422, "validation_error", _invalid),
-    BadRequest: Answer(422, "validation_error", lambda error: {"errors": error.errors}),
+    BadParam: Answer(422, "validation_error", lambda error: {"errors": error.errors}),
     NotFound: Answer(404, "not_found"),
     RunNotFound: Answer(404, "not_found"),
     AlreadyRunning: Answer(
@@ -84,6 +78,7 @@ ANSWERS: Final[Mapping[type[Exception], Answer]] = {
     KeyReused: Answer(422, "idempotency_key_reused"),
     StoreBusy: Answer(503, "store_busy", headers=_SOON),
     DatabaseUnusable: Answer(503, "database_unusable", headers=_SOON),
+    ThreadUnavailable: Answer(503, "no_thread", headers=_SOON),
     Unavailable: Answer(503, "unavailable", headers=_SOON),
 }
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
@@ -109,14 +104,27 @@ def install(app: FastAPI) -> None:
 
 async def _told(_request: Request, error: Exception) -> Response:
     answer = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
-    detail = "the request does not fit" if isinstance(error, RequestValidationError) else str(error)
-    return problem(answer.status, answer.code, detail, headers=answer.headers, **dict(answer.members(error)))
+    members = dict(answer.members(error))
+    return problem(answer.status, answer.code, _detail(error), headers=answer.headers, **members)
 
 
-async def _http(_request: Request, error: Exception) -> Response:
+def _detail(error: Exception) -> str:
+    if not isinstance(error, RequestValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for it"
+    path = request.url.path[:200]
+    said = {
+        404: f"there is nothing at {path}; /openapi.json lists what there is",
+        405: f"{path} does not take {request.method}; the header Allow says what it takes",
+    }
+    detail = said.get(error.status_code, error.detail)
     code = _CODES.get(error.status_code, "http_error")
-    return problem(error.status_code, code, error.detail, headers=error.headers)
+    return problem(error.status_code, code, detail, headers=error.headers)
 
 
 async def _database(request: Request, error: Exception) -> Response:

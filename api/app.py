@@ -1,0 +1,73 @@
+"""The application: `create_app` puts settings, runner, door and routes together.
+
+`api.app:create_app` is a factory for any ASGI server; `phaseline serve` is the one that ends well (see
+`server.py`).
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+
+from api import problems
+from api.lifespan import lifespan
+from api.models import RunStatus
+from api.openapi import describe
+from api.pipeline import Pipeline, load_pipeline
+from api.routes import findings, page, runs, service
+from api.security import Door
+from api.services import Services
+from api.settings import Settings, load
+from api.status import add_status_route
+from statemachine.clock import SystemClock
+from statemachine.contract import Clock
+from statemachine.runner import Runner
+
+
+def create_app(
+    settings: Settings | None = None, *, runner: Runner | None = None, clock: Clock | None = None
+) -> FastAPI:
+    """Return the application; nothing is opened before its start or its first request.
+
+    Args:
+        settings: By default those of the environment and the settings file.
+        runner: Use this one and leave it open at the end; by default one is made from the settings.
+        clock: Where time comes from; the computer's own by default.
+
+    Raises:
+        SettingsError: The settings, or the list of phases that they name, can't be used.
+    """
+    settings = settings or load()
+    settings.require_safe_bind()
+    pipeline = load_pipeline(settings.phases) if runner is None else Pipeline("runner", runner.registry)
+    services = Services(settings, pipeline, clock or SystemClock(), runner)
+    app = FastAPI(
+        title="Phaseline",
+        summary="Long analyses as durable state machines.",
+        version=_version(),
+        lifespan=lifespan,
+        docs_url=None,  # its page would load scripts from elsewhere; /openapi.json is all that tools need
+        redoc_url=None,
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+        },  # asking for a provider costs each request
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.services = services
+    app.add_middleware(Door, settings=settings)
+    problems.install(app)
+    for routes in (page, service, runs, findings):
+        app.include_router(routes.router)
+    add_status_route(app, services, response_model=RunStatus, tags=["runs"])
+    describe(app)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("phaseline")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

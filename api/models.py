@@ -1,0 +1,350 @@
+"""The shapes of what comes in and goes out, as they stand in the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from api.params import Asked
+from api.settings import AnalyzerName, SourceName, Subreddit
+
+ItemT = TypeVar("ItemT")
+Status = Literal["running", "completed", "failed"]
+Instant = Annotated[str, Field(description="ISO 8601, UTC, with Z", examples=["2020-12-01T18:00:00.000Z"])]
+Share = Annotated[float, Field(description="a share of one, not percent")]
+Dollars = Annotated[float, Field(description="US dollars")]
+
+
+class Problem(BaseModel):
+    """RFC 9457. `code` is stable; further members depend on it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="one sentence for people: what was asked, what was found, what to do")
+    code: str = Field(examples=["analysis_already_running"])
+
+
+class Page(BaseModel, Generic[ItemT]):
+    """A part of a list."""
+
+    items: list[ItemT]
+    next_cursor: int | None = Field(
+        description="pass it as `cursor` for the next part; null after the last one"
+    )
+
+
+# --- runs ---
+
+
+class AnalyzeRequest(BaseModel):
+    """What to analyse; whatever is left out is as the settings say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subreddit: Subreddit | None = None
+    source: SourceName | None = None
+    analyzer: AnalyzerName | None = None
+    params: dict[str, JsonValue] = {}
+    """Told to the phases; `as_of` among them is the instant that the run pretends it is."""
+
+    def asked(self) -> Asked:
+        """Return the request as a value."""
+        return Asked(subreddit=self.subreddit, source=self.source, analyzer=self.analyzer, params=self.params)
+
+
+class RunStatus(BaseModel):
+    """A run as it is now, small."""
+
+    run_id: int
+    status: Status
+    state: str = Field(description="a phase's state, completed or failed")
+    current_phase: int = Field(description="the phase's own number")
+    phase_label: str
+    progress_current: int = Field(description="position of the phase that was entered last")
+    progress_total: int = Field(description="number of phases")
+    step_current: int | None = Field(description="how far the phase is, by its own count")
+    step_total: int | None
+    step_unit: str | None
+    started_at: Instant
+    updated_at: Instant
+    completed_at: Instant | None
+    error_code: str | None
+    error_message: str | None
+    warnings: list[dict[str, Any]] | None
+    results: dict[str, Any]
+    cancelling: bool = Field(description="a cancel was asked for and waits for the next check point")
+
+
+class RunView(BaseModel):
+    """The whole run."""
+
+    id: int
+    status: Status
+    state: str
+    current_phase: int
+    phase_label: str
+    progress_current: int
+    progress_total: int
+    step_current: int | None
+    step_total: int | None
+    step_unit: str | None
+    params: dict[str, Any]
+    results: dict[str, Any]
+    warnings: list[dict[str, Any]] | None
+    started_at: Instant
+    updated_at: Instant
+    completed_at: Instant | None
+    error_code: str | None
+    error_message: str | None
+    attempt: int = Field(description="how often the phase was entered; 1 unless its process died")
+    version: int = Field(description="goes up with each commit")
+    active_s: float = Field(description="seconds of active time up to the last commit")
+    registry: str = Field(description="stands for the list of phases that the run was started with")
+    cancelling: bool
+
+
+class EventView(BaseModel):
+    """One move of a run, or a refused one (`detail.refused`)."""
+
+    seq: int
+    run_id: int
+    at: Instant
+    trigger: str
+    source: str = Field(description="empty for start")
+    dest: str
+    phase: int
+    attempt: int
+    detail: dict[str, Any] | None
+
+
+class StateView(BaseModel):
+    """A state of the machine."""
+
+    state: str
+    label: str
+    phase: int | None = Field(description="the phase's number; null for completed and failed")
+
+
+class EdgeView(BaseModel):
+    """One legal transition."""
+
+    trigger: str
+    source: str
+    dest: str
+    rolls_back: bool
+    only_where_it_failed: bool
+
+
+class MachineView(BaseModel):
+    """The one table of a registry."""
+
+    registry: str
+    states: list[StateView]
+    edges: list[EdgeView]
+
+
+# --- what the pipeline found ---
+
+
+class PositionSummary(BaseModel):
+    """What became of a signal in one portfolio."""
+
+    position_id: int
+    status: Literal["open", "closed"]
+    entry_date: str
+    entry_price: Dollars
+    unrealized_return_pct: Share | None
+    realized_return_pct: Share | None
+    hold_days: int | None
+
+
+class SignalView(BaseModel):
+    """A daily signal for one ticker. The last three members come with `portfolio_id` only."""
+
+    id: int
+    ticker: str
+    signal_type: Literal["quality", "consensus"]
+    signal_date: str
+    prediction: Literal["bullish", "bearish"]
+    confidence: Share
+    comment_count: int
+    sentiment_score: float = Field(description="-1 to 1")
+    has_reasoning: bool
+    is_emergence: bool | None
+    prior_7d_mentions: int
+    distinct_users: int
+    position_opened: bool | None = None
+    skip_reason: str | None = None
+    position_summary: PositionSummary | None = None
+
+
+class TickerSentimentView(BaseModel):
+    """The stance of a comment on one ticker."""
+
+    ticker: str
+    sentiment: Literal["bullish", "bearish", "neutral"]
+
+
+class CommentView(BaseModel):
+    """A comment that a signal rests on. `author` is a pseudonym; `body` is a stranger's text."""
+
+    id: int
+    body: str | None
+    author: str | None
+    created_utc: Instant
+    score: int
+    depth: int
+    parent_comment_id: int | None
+    sentiment: str | None
+    sarcasm_detected: bool | None
+    has_reasoning: bool | None
+    ai_confidence: Share | None
+    author_trust_score: Share | None
+    reasoning_summary: str | None
+    analyzer: str | None
+    ticker_sentiments: list[TickerSentimentView]
+
+
+class ConfidencePoint(BaseModel):
+    """A signal's confidence on a day."""
+
+    date: str
+    confidence: Share
+
+
+class AllocationView(BaseModel):
+    """What an open position is worth, at its last price."""
+
+    position_id: int
+    ticker: str
+    market_value: Dollars
+    share_pct: Share
+
+
+class PortfolioView(BaseModel):
+    """One of the paper portfolios. `allocation` comes with the detail only."""
+
+    id: int
+    name: str
+    instrument_type: Literal["stock", "option"]
+    signal_type: Literal["quality", "consensus"]
+    starting_capital: Dollars
+    current_value: Dollars
+    cash_available: Dollars
+    created_at: Instant
+    open_position_count: int
+    total_pnl: Dollars
+    total_pnl_pct: Share
+    allocation: list[AllocationView] | None = None
+
+
+class ExitView(BaseModel):
+    """A sale of a position or of a part of it."""
+
+    id: int
+    exit_date: str
+    exited_at: Instant
+    exit_price: Dollars
+    exit_reason: str
+    note: str | None
+    quantity_pct: Share
+    shares_exited: int | None
+    contracts_exited: int | None
+    realized_pnl: Dollars
+
+
+class PositionView(BaseModel):
+    """A paper position, at its last price (`last_price_at` says from when)."""
+
+    id: int
+    portfolio_id: int
+    signal_id: int
+    ticker: str
+    instrument_type: Literal["stock", "option"]
+    signal_type: Literal["quality", "consensus"]
+    direction: str
+    confidence: Share
+    position_size: Dollars
+    entry_date: str
+    entered_at: Instant
+    entry_price: Dollars
+    entry_basis: str
+    status: Literal["open", "closed"]
+    last_checked_at: Instant
+    current_price: Dollars | None
+    last_price_at: Instant | None
+    shares: int | None
+    shares_remaining: int | None
+    stop_loss_price: Dollars | None
+    take_profit_price: Dollars | None
+    peak_price: Dollars | None
+    trailing_stop_active: bool
+    option_type: str | None
+    strike_price: Dollars | None
+    expiration_date: str | None
+    contracts: int | None
+    contracts_remaining: int | None
+    premium_paid: Dollars | None
+    exit_date: str | None
+    exit_reason: str | None
+    realized_return_pct: Share | None
+    unrealized_return_pct: Share | None
+    nearest_exit_distance_pct: Share | None = Field(
+        description="how far the price is from the nearest stop or target, as a share of the price"
+    )
+    hold_days: int = Field(description="calendar days up to the exit, or up to the last look")
+    dte: int | None = Field(description="days to expiration at the last look")
+    premium_change_pct: Share | None
+    position_exits: list[ExitView]
+
+
+class EvaluationView(BaseModel):
+    """Thirty days of a portfolio against its benchmark."""
+
+    id: int
+    portfolio_id: int
+    period_start: str
+    period_end: str
+    instrument_type: str
+    signal_type: str
+    status: Literal["active", "completed"]
+    portfolio_return_pct: Share | None
+    sp500_return_pct: Share | None
+    relative_performance: Share | None
+    beat_benchmark: bool | None
+    total_positions_closed: int
+    winning_positions: int
+    losing_positions: int
+    avg_return_pct: Share | None
+    signal_accuracy_pct: Share | None
+    value_at_period_start: Dollars
+
+
+class PricePoint(BaseModel):
+    """A stored daily close."""
+
+    date: str
+    close: Dollars
+
+
+# --- the service ---
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """Whether this process can take work, and what it is busy with."""
+
+    model_config = ConfigDict(extra="allow")
+
+    ready: bool
+    active_runs: list[int]
+    abandoned_threads: int

@@ -1,0 +1,58 @@
+"""`GET /runs/{id}/stream`: a run's history and progress as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final
+
+import orjson
+from fastapi.sse import ServerSentEvent
+
+from api.services import Services
+from api.status import status_of_run
+from statemachine.store import Event
+from statemachine.table import TERMINAL
+
+LOOK_S: Final = 1.0
+"""A run that another process drives can't wake us, so it is looked at this often."""
+PAGE: Final = 200
+
+
+async def follow(services: Services, run_id: int, after: int) -> AsyncIterator[ServerSentEvent]:
+    """Yield a run's events with `seq` above `after`, its status when it changes, and `end` at its end.
+
+    A `transition` has its seq as id, so that a client resumes there; `progress` has none. When the server
+    stops, the stream ends without `end`, and a client that reconnects misses nothing.
+    """
+    wake = asyncio.Event()
+    said = b""
+    with services.waking(run_id, wake):
+        while not services.closing:
+            wake.clear()
+            run = services.loop_reader.run(run_id)  # before the events: then none of its events is missing
+            for event in _events(services, run_id, after):
+                after = event.seq
+                yield _message("transition", orjson.dumps(event), id=str(event.seq))
+            status = orjson.dumps(status_of_run(run, services.runner.live(run_id)))
+            if run.state in TERMINAL:
+                yield _message("end", status)
+                return
+            if status != said:
+                said = status
+                yield _message("progress", status)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), LOOK_S)
+
+
+def _events(services: Services, run_id: int, after: int) -> list[Event]:
+    found = page = services.loop_reader.events(run_id, after=after, limit=PAGE)
+    while len(page) == PAGE:
+        page = services.loop_reader.events(run_id, after=page[-1].seq, limit=PAGE)
+        found += page
+    return found
+
+
+def _message(kind: str, data: bytes, *, id: str | None = None) -> ServerSentEvent:
+    return ServerSentEvent(event=kind, raw_data=data.decode(), id=id)

@@ -1,0 +1,36 @@
+"""Small lists of phases, as somebody else would write them: plain tuples, and their tables beside them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+SCHEMA = [
+    "CREATE TABLE notes (run_id INTEGER NOT NULL, phase TEXT NOT NULL, PRIMARY KEY (run_id, phase)) STRICT;"
+]
+
+
+def note(conn: sqlite3.Connection, ctx: Any) -> None:
+    """Write a row."""
+    ctx.results["notes"] = ctx.results.get("notes", 0) + 1
+    conn.execute("INSERT INTO notes VALUES (?, ?)", (ctx.run_id, f"{ctx.results['notes']}"))
+
+
+def gate(conn: sqlite3.Connection, ctx: Any) -> None:
+    """Wait until somebody opens the other end of the named pipe, then check point."""
+    ctx.progress(1, 3, "gate")
+    Path(ctx.params["gate"]).read_bytes()
+    ctx.checkpoint()
+
+
+def break_down(conn: sqlite3.Connection, ctx: Any) -> None:
+    """Fail, with a secret in the message."""
+    ctx.warn("unwell", "it is going to break", figure=1)
+    raise RuntimeError("it broke at https://example.org/?key=SECRET123")
+
+
+QUICK = [(1, "First note", note), (5, "Second note", note)]
+GATED = [(1, "First note", note), (2, "Gate", gate), (3, "Last note", note)]
+BROKEN = [(1, "First note", note), (2, "Break down", break_down)]
+EMPTY: list[Any] = []
