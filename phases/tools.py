@@ -141,6 +141,8 @@ class Analyzer(Protocol):
     """Annotates comments."""
 
     name: str
+    batch: int
+    """Comments between two check points: five where an answer costs money, more where it costs nothing."""
 
     def annotate_all(self, excerpts: Iterable[Excerpt], run_map: Mapper) -> Iterator[Annotation | None]:
         """Yield one annotation an excerpt, in order; `None` where that one could not be annotated.

@@ -173,6 +173,7 @@ class FakeAnalyzer:
 
     annotate: Callable[[Excerpt], Annotation | None] = say_nothing
     name: str = "fake"
+    batch: int = 5
     shown: list[Excerpt] = field(default_factory=list)
 
     def annotate_all(
