@@ -114,7 +114,8 @@ def _parsed(key: str, value: str) -> Any:
         return _date(value)
     if key == "phase":
         return _choice(key, value, ("paper_trading", "real_trading"))
-    return _number(key, value, type(getattr(Config, key)), known[key].metadata[_BOUNDS])
+    default: Any = known[key].default
+    return _number(key, value, int if isinstance(default, int) else float, known[key].metadata[_BOUNDS])
 
 
 def _date(value: str) -> date:

@@ -1,0 +1,152 @@
+"""Phase 3: have the picked comments annotated, each one once in its life.
+
+A comment that any run has annotated keeps its annotations: paid answers are never bought twice. New ones are
+written in groups, each made durable by a check point, so that a crash loses at most one group. An analyser
+never sees an author's name, and what it says is sanitised before it is stored.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+from phases.annotations import sanitized
+from phases.stamps import stamp
+from phases.tools import AnalyzerUnavailable, Annotation, Context, Excerpt
+from phases.trust import UNKNOWN_AUTHOR
+
+PAGE: Final = 200
+"""Comments read at a time; no SELECT stays open while rows are written."""
+
+MAX_PARENTS: Final = 5
+MAX_PARENT_CHARS: Final = 1_000
+
+_TODO: Final = """
+FROM run_comments r JOIN comments c ON c.id = r.comment_id JOIN reddit_posts p ON p.id = c.post_id
+WHERE r.run_id = :run_id AND r.picked = 1 AND c.body IS NOT NULL AND c.analyzed_at IS NULL
+"""
+
+_COUNT: Final = f"SELECT count(*) {_TODO}"
+
+_PAGE: Final = f"""
+SELECT c.id, c.body, coalesce(c.author_trust_score, :unknown_author), c.parent_comment_id, p.title,
+  p.image_analysis {_TODO} AND c.id > :after ORDER BY c.id LIMIT :page
+"""
+
+_PARENTS: Final = """
+WITH RECURSIVE chain (id, parent_id, body, distance) AS (
+  SELECT id, parent_comment_id, body, 1 FROM comments WHERE id = :parent_id
+  UNION ALL
+  SELECT c.id, c.parent_comment_id, c.body, chain.distance + 1
+  FROM chain JOIN comments c ON c.id = chain.parent_id WHERE chain.distance < :max_parents
+)
+SELECT substr(body, 1, :max_chars) FROM chain WHERE body IS NOT NULL ORDER BY distance
+"""
+
+_ANNOTATE: Final = """
+UPDATE comments SET sentiment = :sentiment, sarcasm_detected = :sarcasm_detected,
+  has_reasoning = :has_reasoning, reasoning_summary = :reasoning_summary, ai_confidence = :confidence,
+  author_trust_score = coalesce(author_trust_score, :unknown_author), analyzer = :analyzer, analyzed_at = :now
+WHERE id = :comment_id AND analyzed_at IS NULL
+"""
+
+_MARK_NEW: Final = "UPDATE run_comments SET newly_analyzed = 1 WHERE run_id = ? AND comment_id = ?"
+
+_ADD_TICKER: Final = """
+INSERT INTO comment_tickers (comment_id, ticker, sentiment, created_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (comment_id, ticker) DO UPDATE SET sentiment = excluded.sentiment
+"""
+
+_ANALYZERS: Final = """
+SELECT c.analyzer, count(*) FROM run_comments r JOIN comments c ON c.id = r.comment_id
+WHERE r.run_id = ? AND r.newly_analyzed = 1 GROUP BY c.analyzer ORDER BY c.analyzer
+"""
+
+
+def analyze_comments(conn: sqlite3.Connection, ctx: Context) -> None:
+    """Annotate the picked comments of this run that have a text and no annotations yet.
+
+    Raises:
+        AnalyzerUnavailable: The analyser can't work, or left more than half of the comments unanswered; the
+            answers that it did give are kept.
+    """
+    (total,) = conn.execute(_COUNT, {"run_id": ctx.run_id}).fetchone()
+    analyzer = ctx.tools.analyzer
+    asked: deque[int] = deque()
+    answered = 0
+    annotations = analyzer.annotate_all(_excerpts(conn, ctx.run_id, asked), ctx.map)
+    for done, annotation in enumerate(annotations, start=1):
+        comment_id = asked.popleft()
+        clean = sanitized(annotation) if annotation else None
+        if clean:
+            _store(conn, ctx, comment_id, clean)
+            answered += 1
+        ctx.progress(done, total, "comment")
+        if done % analyzer.batch == 0:
+            ctx.checkpoint()
+    _report(conn, ctx)
+    _judge(ctx, answered, total)
+
+
+def _excerpts(conn: sqlite3.Connection, run_id: int, asked: deque[int]) -> Iterator[Excerpt]:
+    """Yield what the analyser may see, comment by comment, noting in `asked` whose it is."""
+    page: dict[str, Any] = {"run_id": run_id, "unknown_author": UNKNOWN_AUTHOR, "after": 0, "page": PAGE}
+    while rows := conn.execute(_PAGE, page).fetchall():
+        for comment_id, body, trust, parent_id, title, image_description in rows:
+            asked.append(comment_id)
+            yield Excerpt(
+                body=body,
+                post_title=title,
+                image_description=image_description,
+                parents=_parents(conn, parent_id),
+                author_trust=trust,
+            )
+        page["after"] = rows[-1][0]
+
+
+def _parents(conn: sqlite3.Connection, parent_id: int | None) -> tuple[str, ...]:
+    if parent_id is None:
+        return ()
+    limits = {"parent_id": parent_id, "max_parents": MAX_PARENTS, "max_chars": MAX_PARENT_CHARS}
+    return tuple(body for (body,) in conn.execute(_PARENTS, limits).fetchall())
+
+
+def _store(conn: sqlite3.Connection, ctx: Context, comment_id: int, annotation: Annotation) -> None:
+    now = stamp(ctx.clock.now())
+    columns = {
+        "comment_id": comment_id,
+        "sentiment": annotation.sentiment,
+        "sarcasm_detected": annotation.sarcasm_detected,
+        "has_reasoning": annotation.has_reasoning,
+        "reasoning_summary": annotation.reasoning_summary,
+        "confidence": annotation.confidence,
+        "unknown_author": UNKNOWN_AUTHOR,
+        "analyzer": annotation.analyzer,
+        "now": now,
+    }
+    conn.execute(_ANNOTATE, columns)
+    conn.execute(_MARK_NEW, (ctx.run_id, comment_id))
+    conn.executemany(
+        _ADD_TICKER,
+        [(comment_id, stance.ticker, stance.sentiment, now) for stance in annotation.tickers],
+    )
+
+
+def _report(conn: sqlite3.Connection, ctx: Context) -> None:
+    analyzers: dict[str, int] = dict(conn.execute(_ANALYZERS, (ctx.run_id,)).fetchall())
+    ctx.results["comments_analyzed"] = sum(analyzers.values())
+    ctx.results["analyzers"] = analyzers
+
+
+def _judge(ctx: Context, answered: int, total: int) -> None:
+    """Warn of comments without an answer; fail where signals would rest on less than half of the sample."""
+    missing = total - answered
+    if not missing:
+        return
+    said = f"{ctx.tools.analyzer.name} left {missing} of {total} comments without annotations"
+    if missing * 2 > total:
+        ctx.checkpoint()
+        raise AnalyzerUnavailable(f"{said}; see that it works, then resume the run")
+    ctx.warn("comments_not_analyzed", f"{said}: they count for nothing", missing=missing, total=total)
