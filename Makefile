@@ -37,6 +37,10 @@ check: $(STAMPS)/test ## Lint, formatting, types, import rules, fresh diagrams
 diagrams: install ## Draw the diagrams again from the one table
 	$(BIN)/python diagrams/generate.py
 
+ifneq ($(filter diagrams,$(MAKECMDGOALS)),)
+check: diagrams # so that `make -j diagrams test` draws before it compares
+endif
+
 coverage: $(STAMPS)/test ## Show which branches of the engine no test takes
 	$(BIN)/python -m pytest --cov=statemachine --cov-branch --cov-report=term-missing
 
