@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from phases.config import Config, read_config
 from phases.stamps import instant
 from phases.tools import Context
 from phases.trust import UNKNOWN_AUTHOR, author_trust
@@ -51,11 +52,12 @@ def prioritize_comments(conn: sqlite3.Connection, ctx: Context) -> None:
         ValueError: `params["picks_per_post"]` is unusable.
     """
     picks = picks_per_post(ctx.params)
+    history = History(read_config(conn), ctx.tools.as_of)
     posts = conn.execute(_POSTS, (ctx.run_id,)).fetchall()
     total = sum(count for _, count in posts)
     done = waiting = 0
     for post_id, count in posts:
-        _write(conn, ctx.run_id, _prioritized(conn, ctx, post_id), picks)
+        _write(conn, ctx.run_id, _prioritized(conn, ctx.run_id, post_id, history), picks)
         done, waiting = done + count, waiting + count
         ctx.progress(done, total, "comment")
         if waiting >= COMMENTS_PER_CHECKPOINT:
@@ -107,6 +109,28 @@ def depth_penalty(depth: int) -> float:
     return min(MAX_PENALTY, PENALTY_PER_LEVEL * depth)
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """Makes an author's row into their trust at an instant."""
+
+    config: Config
+    as_of: datetime
+
+    def trust(
+        self, total_comments: int, high_quality_comments: int, accuracy: float | None, first_seen: str | None
+    ) -> float:
+        """Return the trust; `first_seen` is `None` where there is no row."""
+        if first_seen is None:
+            return UNKNOWN_AUTHOR
+        return author_trust(
+            self.config,
+            total_comments=total_comments,
+            high_quality_comments=high_quality_comments,
+            accuracy=accuracy,
+            days_active=(self.as_of - instant(first_seen)).total_seconds() / SECONDS_PER_DAY,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prioritized:
     """One comment with the scores of this run."""
@@ -152,18 +176,15 @@ _KEEP_TRUST: Final = "UPDATE comments SET author_trust_score = ? WHERE id = ? AN
 _PICKED: Final = "SELECT count(*) FROM run_comments WHERE run_id = ? AND picked = 1"
 
 
-def _prioritized(conn: sqlite3.Connection, ctx: Context, post_id: int) -> list[Prioritized]:
-    rows = conn.execute(_COMMENTS, {"run_id": ctx.run_id, "post_id": post_id}).fetchall()
+def _prioritized(conn: sqlite3.Connection, run_id: int, post_id: int, history: History) -> list[Prioritized]:
+    rows = conn.execute(_COMMENTS, {"run_id": run_id, "post_id": post_id}).fetchall()
     engagements = normalized([engagement(score, answers) for _, _, _, score, _, answers, *_ in rows])
-    return [
-        _one(row, row_engagement, ctx.tools.as_of)
-        for row, row_engagement in zip(rows, engagements, strict=True)
-    ]
+    return [_one(row, its_engagement, history) for row, its_engagement in zip(rows, engagements, strict=True)]
 
 
-def _one(row: Sequence[Any], comment_engagement: float, as_of: datetime) -> Prioritized:
-    comment_id, reddit_id, body, _, depth, _, *history = row
-    trust = _trust(history, as_of)
+def _one(row: Sequence[Any], its_engagement: float, history: History) -> Prioritized:
+    comment_id, reddit_id, body, _, depth, _, *author = row
+    trust = history.trust(*author)
     return Prioritized(
         comment_id=comment_id,
         reddit_id=reddit_id,
@@ -171,20 +192,8 @@ def _one(row: Sequence[Any], comment_engagement: float, as_of: datetime) -> Prio
         trust=trust,
         priority=WEIGHT_FINANCIAL * financial_score(body or "")
         + WEIGHT_TRUST * trust
-        + WEIGHT_ENGAGEMENT * comment_engagement
+        + WEIGHT_ENGAGEMENT * its_engagement
         - depth_penalty(depth),
-    )
-
-
-def _trust(history: Sequence[Any], as_of: datetime) -> float:
-    total_comments, high_quality_comments, accuracy, first_seen = history
-    if first_seen is None:
-        return UNKNOWN_AUTHOR
-    return author_trust(
-        total_comments=total_comments,
-        high_quality_comments=high_quality_comments,
-        accuracy=accuracy,
-        days_active=(as_of - instant(first_seen)).total_seconds() / SECONDS_PER_DAY,
     )
 
 

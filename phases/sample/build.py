@@ -89,9 +89,12 @@ def _name_authors(root: Node, cast: Cast) -> None:
 
 def _add_bulk(thread: Thread, patterns: dict[str, list[str]], cast: Cast, said: set[str]) -> None:
     for count, group in thread.bulk:
-        for _ in range(count):
+        first = cast.dice.whole(0, len(patterns[group]) - 1)
+        for number in range(first, first + count):
             parent = _parent(thread.root, cast.dice)
-            node = Node(_unsaid(patterns[group], group, cast.dice, said), cast.choose(parent, fresh=False))
+            pattern = patterns[group][number % len(patterns[group])]
+            text = _unsaid(pattern, group, cast.dice, said)
+            node = Node(text, cast.choose(parent, fresh=False))
             parent.answers.insert(cast.dice.whole(0, len(parent.answers)), node)
 
 
@@ -101,19 +104,24 @@ def _parent(root: Node, dice: Dice) -> Node:
     return dice.pick(shallow) if shallow and dice.share() < 1 / 3 else root
 
 
-def _unsaid(patterns: list[str], group: str, dice: Dice, said: set[str]) -> str:
+def _unsaid(pattern: str, group: str, dice: Dice, said: set[str]) -> str:
+    """Return the pattern, filled; with some noise behind it where that was said before."""
+    text = _filled(pattern, group, dice)
+    while text in said:
+        text = f"{_filled(pattern, group, dice)}, {dice.pick(_NOISE)}"
+    said.add(text)
+    return text
+
+
+def _filled(pattern: str, group: str, dice: Dice) -> str:
     low, high = _PRICES.get(group.partition("_")[0], (8, 95))
-    while True:
-        text = dice.pick(patterns).format(
-            price=dice.whole(low, high),
-            pct=dice.whole(2, 80),
-            count=dice.whole(2, 40),
-            when=dice.pick(_WHEN),
-            noise=dice.pick(_NOISE),
-        )
-        if text not in said:
-            said.add(text)
-            return text
+    return pattern.format(
+        price=dice.whole(low, high),
+        pct=dice.whole(2, 80),
+        count=dice.whole(2, 40),
+        when=dice.pick(_WHEN),
+        noise=dice.pick(_NOISE),
+    )
 
 
 def _rows(thread: Thread, post_id: str, first: int, dice: Dice) -> Iterator[dict[str, Any]]:
