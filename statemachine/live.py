@@ -44,9 +44,16 @@ class Limits:
         >>> Limits(hard_s=3600).message, Limits(hard_s=90).message
         ('Pipeline exceeded 60-minute timeout', 'Pipeline exceeded 90-second timeout')
         """
-        whole = self.hard_s % 60 == 0
-        figure = f"{self.hard_s / 60:.0f}-minute" if whole else f"{self.hard_s:.15g}-second"
-        return f"Pipeline exceeded {figure} timeout"
+        return f"Pipeline exceeded {span(self.hard_s)} timeout"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as an adjective: whole minutes as such, anything else in seconds.
+
+    >>> span(1800), span(0.5)
+    ('30-minute', '0.5-second')
+    """
+    return f"{seconds / 60:.0f}-minute" if seconds % 60 == 0 else f"{seconds:.15g}-second"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +120,9 @@ class Live:
             return
         if self.active_before_s < limits.soft_s and self._warned.acquire(blocking=False):
             _log.warning(
-                "run %d has been active for more than %g minutes; it goes on until the limit of %g minutes",
+                "run %d has passed its %s soft limit; it goes on until its %s limit",
                 self.run_id,
-                limits.soft_s / 60,
-                limits.hard_s / 60,
+                span(limits.soft_s),
+                span(limits.hard_s),
                 extra={"run_id": self.run_id},
             )
