@@ -18,6 +18,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal
 
+from phases.config import Config
 from phases.money import scaled, usd
 from phases.tools import Bar
 
@@ -40,6 +41,26 @@ class StockRules:
     time_stop_extended_days: int = 7
     time_stop_max_days: int = 10
     take_profit_exit_pct: Decimal = Decimal("0.50")
+
+    @classmethod
+    def of(cls, config: Config) -> StockRules:
+        """Return the rules that `system_config` says."""
+        return cls(
+            stop_loss_pct=_exactly(config.stock_stop_loss_pct),
+            take_profit_pct=_exactly(config.stock_take_profit_pct),
+            trailing_stop_pct=_exactly(config.stock_trailing_stop_pct),
+            breakeven_trigger_pct=_exactly(config.stock_breakeven_trigger_pct),
+            breakeven_min_days=config.stock_breakeven_min_days,
+            time_stop_base_days=config.stock_time_stop_base_days,
+            time_stop_base_min_gain=_exactly(config.stock_time_stop_base_min_gain),
+            time_stop_extended_days=config.stock_time_stop_extended_days,
+            time_stop_max_days=config.stock_time_stop_max_days,
+            take_profit_exit_pct=_exactly(config.stock_take_profit_exit_pct),
+        )
+
+
+def _exactly(share: float) -> Decimal:
+    return Decimal(str(share))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

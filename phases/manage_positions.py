@@ -14,10 +14,11 @@ from datetime import UTC
 from decimal import Decimal
 
 from phases.analyzers.universe import is_tradable
-from phases.book import Mark, insert, lock_portfolio, move_cash, open_stocks, settle
+from phases.book import Mark, Position, insert, lock_portfolio, move_cash, open_stocks, settle
+from phases.config import read_config
 from phases.exits import Exit, Holding, StockRules
 from phases.money import usd
-from phases.orders import Order, Refusal, TradingRules, plan
+from phases.orders import Refusal, TradingRules, plan
 from phases.prices.breaker import Breaker, BreakerOpen
 from phases.stamps import stamp
 from phases.tools import Context, PricesUnavailable, Quote
@@ -42,8 +43,8 @@ def manage_positions(conn: sqlite3.Connection, ctx: Context) -> None:
     Outside regular trading hours nothing is opened and the signals are kept.
     """
     ctx.results.setdefault("positions_opened", 0)
-    rules = TradingRules()
-    candidates = _candidates(conn, ctx, rules)
+    entries, exits = TradingRules(), StockRules.of(read_config(conn))
+    candidates = _candidates(conn, ctx, entries.min_confidence)
     if not candidates:
         return
     if not ctx.tools.calendar.is_open(ctx.tools.as_of):
@@ -56,12 +57,12 @@ def manage_positions(conn: sqlite3.Connection, ctx: Context) -> None:
     held = {one.ticker for one in open_stocks(conn)}
     quotes = _quotes(ctx, wanted={one.ticker for one in candidates}, held=held)
     for done, candidate in enumerate(candidates, start=1):
-        if quote := quotes.get(candidate.ticker):
-            _consider(conn, ctx, candidate, quote, quotes, rules)
+        if candidate.ticker in quotes:
+            _trade(conn, ctx, candidate, quotes, entries, exits)
         ctx.progress(done, len(candidates), "signal")
 
 
-def _candidates(conn: sqlite3.Connection, ctx: Context, rules: TradingRules) -> list[Candidate]:
+def _candidates(conn: sqlite3.Connection, ctx: Context, min_confidence: Decimal) -> list[Candidate]:
     rows = conn.execute(
         """
         SELECT s.id, p.id, s.ticker, s.signal_type, s.confidence, s.prediction
@@ -70,7 +71,7 @@ def _candidates(conn: sqlite3.Connection, ctx: Context, rules: TradingRules) -> 
           AND NOT EXISTS (SELECT 1 FROM positions x WHERE x.signal_id = s.id AND x.portfolio_id = p.id)
         ORDER BY s.confidence DESC, s.ticker, s.id
         """,
-        (ctx.tools.as_of.astimezone(UTC).date().isoformat(), float(rules.min_confidence)),
+        (ctx.tools.as_of.astimezone(UTC).date().isoformat(), float(min_confidence)),
     ).fetchall()
     return [
         Candidate(
@@ -122,24 +123,26 @@ def _warn_unpriced(ctx: Context, ticker: str, reason: str, wanted: set[str]) -> 
         ctx.warn("price_unavailable", f"no price for {ticker}: {reason}", ticker=ticker, reason=reason)
 
 
-def _consider(
+def _trade(
     conn: sqlite3.Connection,
     ctx: Context,
     candidate: Candidate,
-    quote: Quote,
     quotes: Mapping[str, Quote],
-    rules: TradingRules,
+    entries: TradingRules,
+    exits: StockRules,
 ) -> None:
     """Buy for one candidate, selling what it replaces, in one transaction; or say why not."""
+    quote = quotes[candidate.ticker]
     portfolio = lock_portfolio(conn, candidate.portfolio_id)
     held = open_stocks(conn, portfolio.id)
     prices = {ticker: known.price for ticker, known in quotes.items()}
-    order = plan(candidate.confidence, quote.price, portfolio, held, prices, rules, ctx.tools.as_of)
+    order = plan(candidate.confidence, quote.price, portfolio, held, prices, entries, ctx.tools.as_of)
     if isinstance(order, Refusal):
         _refuse(ctx, candidate, order)
         return
-    _sell_replaced(conn, ctx, order, quotes)
-    _buy(conn, ctx, candidate, quote, order)
+    if order.replaces:
+        _sell(conn, ctx, order.replaces, quotes[order.replaces.ticker])
+    _buy(conn, ctx, candidate, quote, Holding.bought(quote.price, order.shares, exits))
     ctx.results["positions_opened"] += 1
     ctx.checkpoint()
 
@@ -150,29 +153,25 @@ def _refuse(ctx: Context, candidate: Candidate, refusal: Refusal) -> None:
         ctx.warn(refusal.type, refusal.message, ticker=candidate.ticker, **refusal.context)
 
 
-def _sell_replaced(conn: sqlite3.Connection, ctx: Context, order: Order, quotes: Mapping[str, Quote]) -> None:
-    position = order.replaces
-    if position is None:
-        return
-    quote, now = quotes[position.ticker], ctx.tools.as_of
-    sale = Exit(
-        reason="replaced", price=quote.price, shares=position.holding.shares, at=now, note=f"at {quote.basis}"
-    )
-    mark = Mark(price=quote.price, price_at=quote.at, checked_at=now)
+def _sell(conn: sqlite3.Connection, ctx: Context, position: Position, quote: Quote) -> None:
+    now = ctx.tools.as_of
+    shares = position.holding.shares
+    sale = Exit(reason="replaced", price=quote.price, shares=shares, at=now, note=f"at {quote.basis}")
     settle(
         conn,
         position,
         replace(position.holding, shares=0),
         [sale],
-        mark,
+        Mark(price=quote.price, price_at=quote.at, checked_at=now),
         calendar=ctx.tools.calendar,
         now=ctx.clock.now(),
     )
 
 
-def _buy(conn: sqlite3.Connection, ctx: Context, candidate: Candidate, quote: Quote, order: Order) -> None:
-    holding = Holding.bought(quote.price, order.shares, StockRules())
-    now = stamp(ctx.tools.as_of)
+def _buy(
+    conn: sqlite3.Connection, ctx: Context, candidate: Candidate, quote: Quote, holding: Holding
+) -> None:
+    now, cost = stamp(ctx.tools.as_of), holding.entry_price * holding.shares
     insert(
         conn,
         "positions",
@@ -183,21 +182,21 @@ def _buy(conn: sqlite3.Connection, ctx: Context, candidate: Candidate, quote: Qu
         signal_type=candidate.signal_type,
         direction="long",
         confidence=float(candidate.confidence),
-        position_size=usd(order.cost),
+        position_size=usd(cost),
         entry_date=ctx.tools.calendar.trading_date(ctx.tools.as_of).isoformat(),
         entered_at=now,
-        entry_price=usd(quote.price),
+        entry_price=usd(holding.entry_price),
         entry_basis=quote.basis,
         status="open",
         last_checked_at=now,
         last_price=usd(quote.price),
         last_price_at=stamp(quote.at),
-        shares=order.shares,
-        shares_remaining=order.shares,
+        shares=holding.shares,
+        shares_remaining=holding.shares,
         stop_loss_price=usd(holding.stop),
         take_profit_price=usd(holding.target),
         peak_price=usd(holding.peak),
         time_extension=holding.time_extension,
     )
     conn.execute("UPDATE signals SET position_opened = 1 WHERE id = ?", (candidate.signal_id,))
-    move_cash(conn, lock_portfolio(conn, candidate.portfolio_id), -order.cost)
+    move_cash(conn, lock_portfolio(conn, candidate.portfolio_id), -cost)

@@ -38,7 +38,6 @@ class Order:
     """Shares to buy, and the position to sell first where the portfolio is full."""
 
     shares: int
-    cost: int
     replaces: Position | None = None
 
 
@@ -92,7 +91,7 @@ def plan(
             message=f"{portfolio.name} has {usd(cash):.2f} to spend, the position needs {usd(cost):.2f}",
             context={"portfolio": portfolio.name, "needed": usd(cost), "available": usd(cash)},
         )
-    return Order(shares=shares, cost=cost, replaces=replaces)
+    return Order(shares=shares, replaces=replaces)
 
 
 def _size(confidence: Decimal, value: int, rules: TradingRules) -> int:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phases.config import Config
 from phases.exits import Exit, Holding, Outcome, StockRules, after_bar, at_price
 from phases.money import ticks
 from phases.tools import Bar
@@ -147,6 +148,10 @@ def test_the_peak_never_falls_and_the_stop_never_moves_by_a_bar(shares: int, pat
 
 
 # --- levels ---
+
+
+def test_the_rules_of_an_untouched_configuration_are_the_defaults() -> None:
+    assert StockRules.of(Config()) == StockRules()
 
 
 def test_the_levels_of_a_new_position_are_ten_percent_below_and_fifteen_above() -> None:

@@ -196,6 +196,17 @@ def test_a_held_ticker_without_a_price_counts_at_its_last_one_and_is_no_warning_
     assert ctx.warnings == []
 
 
+def test_the_levels_follow_the_configuration(desk: Desk) -> None:
+    config = [("stock_stop_loss_pct", "-0.2"), ("stock_take_profit_pct", "0.3")]
+    desk.conn.executemany("INSERT INTO system_config VALUES (?, ?, '')", config)
+    desk.conn.commit()
+    desk.signal()
+
+    desk.run()
+
+    assert desk.all("SELECT stop_loss_price, take_profit_price FROM positions") == [(114.0, 185.25)]
+
+
 # --- what opens nothing ---
 
 
