@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from typing import Final, get_args
 
+from phases.analyzers.text import shortened
 from phases.analyzers.tickers import WELL_FORMED
 from phases.tools import Annotation, Sentiment, TickerSentiment
 
@@ -47,16 +48,3 @@ def _summary(annotation: Annotation) -> str | None:
     if not annotation.has_reasoning or not annotation.reasoning_summary:
         return None
     return shortened(_UNPRINTABLE.sub(" ", annotation.reasoning_summary), MAX_SUMMARY_CHARS) or None
-
-
-def shortened(text: str, chars: int) -> str:
-    """Return `text` as one line of at most `chars` characters, cut between words.
-
-    >>> shortened("  guidance was raised,  because demand is there ", 25)
-    'guidance was raised, …'
-    """
-    line = " ".join(text.split())
-    if len(line) <= chars:
-        return line
-    head, _, _ = line[: chars - 1].rpartition(" ")
-    return (head or line[: chars - 2]) + " …"

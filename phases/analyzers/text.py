@@ -45,6 +45,19 @@ def clean(text: str) -> str:
     return _QUOTED_LINE.sub("", plain).strip() or plain.strip()
 
 
+def shortened(text: str, chars: int) -> str:
+    """Return `text` as one line of at most `chars` characters, cut between words.
+
+    >>> shortened("  guidance was raised,  because demand is there ", 25)
+    'guidance was raised, …'
+    """
+    line = " ".join(text.split())
+    if len(line) <= chars:
+        return line
+    head, _, _ = line[: chars - 1].rpartition(" ")
+    return (head or line[: chars - 2]) + " …"
+
+
 def _normalized(text: str) -> str:
     starts = range(0, len(text), _SLICE_CHARS)
     slices = (unicodedata.normalize("NFKC", text[start : start + _SLICE_CHARS]) for start in starts)
