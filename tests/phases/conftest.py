@@ -339,16 +339,22 @@ def conn() -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_database() -> Callable[..., sqlite3.Connection]:
     """Return `open_database`, for laws that need a fresh database an example, or a real file."""
     return open_database
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tools() -> Callable[..., Tools]:
     """Return the builder of `Tools`."""
     return build_tools
+
+
+@pytest.fixture(scope="session")
+def new_ctx() -> Callable[..., FakeContext]:
+    """Return `new_ctx(conn, tools=None, params=None, run_id=1, ...)`, for laws over fresh databases."""
+    return build_ctx
 
 
 @pytest.fixture
