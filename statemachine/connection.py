@@ -13,8 +13,11 @@ connection to helper threads of its own), and the *phase*, everybody else.
   comment (`_MARK`): a phase's text is never the same, so it is prepared, asked about and refused.
 - When the transaction has ended under a phase (an I/O error, `INSERT OR ROLLBACK`, an interrupt), a second
   lazy BEGIN would commit the later half of the phase's rows. `_began` remembers, and the write is refused.
-- `revoke()` is for the watchdog, on another thread: it seals the connection against the phase left behind.
-  It never calls `set_authorizer`, which waits for SQLite's mutex while it holds the interpreter lock.
+- `lock` lets one thread at a time into SQLite. Without it two threads on one connection can freeze the
+  whole process: the one prepares, holds SQLite's mutex and waits for the interpreter lock to ask the
+  authorizer; the other reads a column, holds the interpreter lock and waits for the mutex.
+- `revoke()` is for the watchdog, on another thread: it seals the connection against the phase left behind
+  and rolls back. Where the phase's statement can't be interrupted, the phase's thread does so when it ends.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ import secrets
 import sqlite3
 import threading
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, cast
 
@@ -37,8 +41,11 @@ BUSY_TIMEOUT_S: Final = 10.0
 ENGINE_TABLES: Final = frozenset(
     {"analysis_runs", "run_events", "registry_edges", "idempotency_keys", "schema_versions"}
 )
+_INTERRUPTS: Final = 50
+_INTERRUPT_S: Final = 0.02
 _MARK: Final = f"/*{secrets.token_hex(8)}*/"
 ConnectionT = TypeVar("ConnectionT", bound=sqlite3.Connection)
+RowsT = TypeVar("RowsT")
 
 
 # --- opening ---
@@ -175,14 +182,17 @@ def _close(conn: sqlite3.Connection) -> None:
 
 # --- telling writes from reads ---
 
+# What is left open runs to the end, and nothing is tried twice: reading takes time linear in the text.
 _TOKEN = re.compile(
-    r"""--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|[A-Za-z_]\w*|[()]""",
-    re.DOTALL,
+    r"""--[^\n]*+ | /\*.*?(?:\*/|\Z) | '(?:[^']++|'')*+'? | "(?:[^"]++|"")*+"? | `[^`]*+`? | \[[^\]]*+\]?
+      | [A-Za-z_\x80-\U0010FFFF][\w$\x80-\U0010FFFF]*+ | [()]""",  # a bare name as SQLite sees it
+    re.DOTALL | re.VERBOSE,
 )
 _READS: Final = frozenset({"SELECT", "VALUES", "EXPLAIN", "PRAGMA"})
 _VERBS: Final = frozenset({"SELECT", "VALUES", "INSERT", "UPDATE", "DELETE", "REPLACE"})
 
 
+@lru_cache(maxsize=512)
 def is_write(sql: str) -> bool:
     """Return whether a statement may write, by its first keyword; in doubt, yes.
 
@@ -225,6 +235,7 @@ _PRAGMAS_THAT_ASK: Final = frozenset(
         "quick_check", "table_info", "table_list", "table_xinfo",
     }
 )  # fmt: skip
+_SCHEMA_TABLES: Final = frozenset({"sqlite_master", "sqlite_temp_master"})
 _ON_ARGUMENT_1: Final = frozenset(
     {
         sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE, sqlite3.SQLITE_CREATE_TABLE,
@@ -268,7 +279,11 @@ def _objection(action: int, arg1: str | None, arg2: str | None, *, in_transactio
 def _objection_to_write(table: str, *, in_transaction: bool) -> str | None:
     if table in ENGINE_TABLES:
         return f"the table {table} is the engine's; a phase may read it, and write to its own tables"
-    return None if in_transaction else "a write outside a transaction would commit itself"
+    # SQLite asks for these when it only declares a table-valued function (json_each); whatever really changes
+    # the schema is asked for by its own action as well.
+    if in_transaction or table in _SCHEMA_TABLES:
+        return None
+    return "a write outside a transaction would commit itself"
 
 
 def _guarded(cursor: sqlite3.Cursor) -> PhaseConnection:
@@ -286,9 +301,35 @@ class PhaseCursor(sqlite3.Cursor):
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> PhaseCursor:
         """Run one statement for each set of parameters."""
+        rows = list(parameters)  # first: what makes them may take its time, and the lock and transaction wait
         with _guarded(self).guarding(sql):
-            super().executemany(sql, parameters)
+            super().executemany(sql, rows)
         return self
+
+    def fetchone(self) -> Any:
+        """Return the next row, or `None`."""
+        return self._fetched(super().fetchone)
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """Return the next rows, by default as many as `arraysize` says."""
+        return self._fetched(super().fetchmany, self.arraysize if size is None else size)
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows that are left."""
+        return self._fetched(super().fetchall)
+
+    def __next__(self) -> Any:
+        return self._fetched(super().__next__)
+
+    def _fetched(self, fetch: Callable[..., RowsT], *size: int) -> RowsT:
+        conn = _guarded(self)
+        with conn.lock:
+            conn.raise_if_revoked()
+            try:
+                return fetch(*size)
+            except sqlite3.OperationalError:
+                conn.raise_if_revoked()
+                raise
 
     def executescript(self, _sql_script: str, /) -> NoReturn:
         """Refuse: it would commit first."""
@@ -301,11 +342,11 @@ class PhaseConnection(sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lock = threading.RLock()
-        """Held by whoever ends a transaction: the driver, or the watchdog that revokes."""
+        """Held by whoever uses SQLite: the phase, the driver, or the watchdog that revokes."""
         self.revoked = False
         self._engine = threading.local()
         self._began = False
-        self._refusal: str | None = None
+        self._refusals: list[str] = []
         self._cursors: weakref.WeakSet[PhaseCursor] = weakref.WeakSet()
         self._own = sqlite3.Cursor(self)  # has no row factory, whatever a phase sets
         super().set_authorizer(self._authorize)
@@ -315,12 +356,13 @@ class PhaseConnection(sqlite3.Connection):
     @contextmanager
     def engine(self) -> Generator[None]:
         """Let the current thread use the connection as the engine."""
-        before, text = getattr(self._engine, "on", False), self.text_factory
-        self._engine.on, self.text_factory = True, str
-        try:
-            yield
-        finally:
-            self._engine.on, self.text_factory = before, text
+        with self.lock:
+            before, text = getattr(self._engine, "on", False), self.text_factory
+            self._engine.on, self.text_factory = True, str
+            try:
+                yield
+            finally:
+                self._engine.on, self.text_factory = before, text
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run a statement of the engine on its own cursor; call it inside `engine()`."""
@@ -360,70 +402,87 @@ class PhaseConnection(sqlite3.Connection):
 
     def reset(self) -> None:
         """Undo what a phase may have left behind: open cursors, row and text factories."""
-        for cursor in list(self._cursors):
-            cursor.close()
-        self.row_factory = None
-        self.text_factory = str
+        with self.lock:
+            for cursor in list(self._cursors):
+                cursor.close()
+            self.row_factory = None
+            self.text_factory = str
 
     def revoke(self) -> None:
-        """Seal the connection against the phase that still runs on it; for the watchdog's thread."""
+        """Seal the connection against the phase that still runs on it; for the watchdog's thread.
+
+        What is uncommitted is rolled back: now, or when a statement ends that can't be interrupted because it
+        waits for another writer or for a function of the phase.
+        """
         self.revoked = True
         with suppress(sqlite3.ProgrammingError):  # closed: its thread has just come to its end
-            self._seal()
+            for _ in range(_INTERRUPTS):
+                self.interrupt()  # again and again: one that comes before a statement begins is lost
+                if self.lock.acquire(timeout=_INTERRUPT_S):
+                    try:
+                        self._discard()
+                    finally:
+                        self.lock.release()
+                    return
 
-    def _seal(self) -> None:
-        self.interrupt()
-        with self.lock, self.engine():
-            # In this order: between a ROLLBACK and a later query_only, a statement would commit itself.
-            sqlite3.Connection.execute(self, "PRAGMA query_only = 1")
-            if self.in_transaction:
-                sqlite3.Connection.execute(self, "ROLLBACK")
+    def _discard(self) -> None:
+        self.reset()  # an open SELECT would keep the interrupt pending, and the ROLLBACK would be met by it
+        self.end("ROLLBACK")
 
     def close_for_good(self) -> None:
         """Close the connection; what is uncommitted is rolled back."""
-        super().close()
+        with self.lock:
+            super().close()
 
     # -- the phase's side --
 
     @contextmanager
     def guarding(self, sql: str) -> Generator[None]:
         """Begin before a write, and say clearly why a statement was refused."""
-        if not getattr(self._engine, "on", False):
-            if self.revoked:
-                raise RunAbandoned(
-                    "the run was failed at its hard limit; this phase can't use the database any more"
-                )
-            if is_write(sql):
-                self._begin_for_phase()
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            refusal, self._refusal = self._refusal, None
-            if refusal is not None:
-                raise ForbiddenStatement(refusal) from error
-            raise
+        with self.lock:
+            if getattr(self._engine, "on", False):
+                yield
+                return
+            self.raise_if_revoked()
+            self._refusals.clear()
+            try:
+                if is_write(sql):
+                    self._begin_for_phase()
+                yield
+            except sqlite3.DatabaseError as error:
+                if self._refusals and not self.revoked:
+                    raise ForbiddenStatement(self._refusals[0]) from error
+                raise
+            finally:
+                if self.revoked:  # meanwhile
+                    self._discard()
+                    self.raise_if_revoked()
 
     def _begin_for_phase(self) -> None:
-        with self.lock:
-            try:
-                self.begin()
-            except sqlite3.OperationalError as error:
-                if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY_SNAPSHOT":
-                    error.add_note("A SELECT is still open: fetch all its rows before the first write.")
-                raise
+        try:
+            self.begin()
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY_SNAPSHOT":
+                error.add_note("A SELECT is still open: fetch all its rows before the first write.")
+            raise
 
     def _authorize(
         self, action: int, arg1: str | None, arg2: str | None, _db: str | None, _by: str | None
     ) -> int:
         if getattr(self._engine, "on", False):
             return sqlite3.SQLITE_OK
-        self._refusal = _objection(action, arg1, arg2, in_transaction=self.in_transaction)
-        return sqlite3.SQLITE_OK if self._refusal is None else sqlite3.SQLITE_DENY
+        refusal = _objection(action, arg1, arg2, in_transaction=self.in_transaction)
+        if refusal is None:
+            return sqlite3.SQLITE_OK
+        self._refusals.append(refusal)
+        return sqlite3.SQLITE_DENY
 
     def cursor(self, factory: Any = PhaseCursor) -> Any:
-        """Return a cursor."""
-        made: sqlite3.Cursor = super().cursor(factory)
-        if isinstance(made, PhaseCursor):
+        """Return a cursor; only a `PhaseCursor` passes, for any other would go round the guard."""
+        with self.lock:
+            made: sqlite3.Cursor = super().cursor(factory)
+            if not isinstance(made, PhaseCursor):
+                raise ForbiddenStatement(f"{factory!r} makes cursors that go round the guard; leave it out")
             self._cursors.add(made)
         return made
 
