@@ -8,7 +8,7 @@ Each phrase of direction is a cue with a value; what stands around it bends the 
     but, however            weaken what comes before, strengthen what follows
     a question              says little either way
     inverse somebody        turns it
-    the same phrase again   adds less each time
+    the same phrase again   adds less each time, and nothing in the end
 
 A ticker gets the cues of its clause: each cue goes to the nearest mention in its sentence, and where its
 sentence names nothing, to the last one named before.
@@ -36,6 +36,8 @@ BEFORE_A_TURN: Final = 0.6
 AFTER_A_TURN: Final = 1.3
 ASKED: Final = 0.3
 INVERTED: Final = -0.6
+REPEATS: Final = 8
+"""A phrase counts no more than this often."""
 MOVE_VALUE: Final = 1.0
 BORROWED: Final = 0.5
 """The share that the last ticker named gets of a cue in a sentence that names none."""
@@ -83,9 +85,9 @@ def weigh(tokens: Sequence[Token], matches: Sequence[Match], mentions: Sequence[
     seen: Counter[str] = Counter()
     cues: list[Cue] = []
     for match in sorted(found, key=lambda match: match.first):
-        if match.first not in symbols:
-            phrase = f"{tokens[match.first].lower} {tokens[match.last].lower}"
-            seen[phrase] += 1
+        phrase = f"{tokens[match.first].lower} {tokens[match.last].lower}"
+        seen[phrase] += 1
+        if match.first not in symbols and seen[phrase] <= REPEATS:
             value = match.score * bends.factor(match.first) / seen[phrase]
             cues.append(
                 Cue(value=value, first=match.first, last=match.last, is_leading=match.first in leading)
