@@ -17,20 +17,31 @@ _OWN: Final = "phaseline"
 
 
 def configure(settings: Settings) -> None:
-    """Send every record of this process to stderr; call it once, at start-up."""
+    """Send every record of this process to stderr, as the settings say; call it once, at start-up."""
     formatters: dict[str, type[Plain | Lines]] = {"plain": Plain, "json": Lines}
+    _install(formatters[settings.log_format](redactor(settings.secrets())), settings.log_level)
+
+
+def configure_briefly(settings: Settings) -> None:
+    """Tell a person at a terminal what went wrong, in one line; the history in the database has the rest."""
+    handler = _install(Brief(redactor(settings.secrets())), "WARNING")
+    handler.addFilter(lambda record: not hasattr(record, "phase"))  # the command says itself how a run ended
+
+
+def _install(formatter: logging.Formatter, level: str) -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatters[settings.log_format](redactor(settings.secrets())))
+    handler.setFormatter(formatter)
     handler.set_name(_OWN)
     root = logging.getLogger()
     root.handlers = [each for each in root.handlers if each.get_name() != _OWN]
     root.addHandler(handler)
-    root.setLevel(settings.log_level)
+    root.setLevel(level)
     logging.captureWarnings(capture=True)
+    return handler
 
 
 class Plain(logging.Formatter):
-    """For people: time, level, run, message; a traceback below."""
+    """For people: time, level, message; a traceback below."""
 
     def __init__(self, redact: Redact) -> None:
         super().__init__()
@@ -38,12 +49,25 @@ class Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as text."""
-        run_id = getattr(record, "run_id", None)
-        run = "" if run_id is None else f"[run {run_id}] "
-        text = f"{_stamp(record)} {record.levelname:<7} {run}{record.getMessage()}"
+        text = f"{_stamp(record)} {record.levelname:<7} {_message(record)}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        return _one_line_a_record(self._redact(text))
+        # Indented, so that no line of a message can pretend to be another record.
+        return self._redact(text.rstrip()).replace("\n", "\n    ")
+
+
+class Brief(Plain):
+    """The first line of the message only."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line."""
+        return f"phaseline: {self._redact(_message(record).partition(chr(10))[0])}"
+
+
+def _message(record: logging.LogRecord) -> str:
+    message = record.getMessage()
+    run = f"run {getattr(record, 'run_id', '')}"
+    return message if not hasattr(record, "run_id") or run in message else f"{run}: {message}"
 
 
 class Lines(logging.Formatter):
@@ -70,8 +94,3 @@ class Lines(logging.Formatter):
 def _stamp(record: logging.LogRecord) -> str:
     at = datetime.fromtimestamp(record.created, UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _one_line_a_record(text: str) -> str:
-    """Indent all lines but the first, so that a message can't pretend to be another record."""
-    return text.replace("\n", "\n    ")

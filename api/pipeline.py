@@ -45,7 +45,7 @@ def load_pipeline(spec: str) -> Pipeline:
 def _module(name: str, spec: str) -> ModuleType:
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
+        sys.path.append(here)  # at the end: it may not hide what is installed
     try:
         return importlib.import_module(name)
     except Exception as error:  # a module may raise anything while it is imported

@@ -262,8 +262,8 @@ def _spelled(name: str, place: str) -> str:
 
 
 def _unknown(key: str, place: str) -> str:
-    known = [PREFIX + name.upper() if place == "env" else name for name in Settings.model_fields]
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}?" if close else "`phaseline config show` lists them all"
+    close = difflib.get_close_matches(key.removeprefix(PREFIX).lower(), Settings.model_fields, n=1)
+    spelled = [PREFIX + name.upper() if place == "env" else name for name in close]
+    hint = f"did you mean {spelled[0]}?" if spelled else "`phaseline config show` lists them all"
     where = " in the settings file" if place == "toml" else ""
     return f"unknown setting {key}{where}; {hint}"

@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from phases.analyzers.lexicon import LexiconAnalyzer
-from phases.sources.sample import SampleSource
-
 from api.params import ARCHIVE, CSV
 from api.pseudonym import pseudonymizer
 from api.settings import Settings
+from phases.analyzers.lexicon import LexiconAnalyzer
 from phases.calendar import ExchangeCalendar
 from phases.prices.csv import CsvPrices
 from phases.prices.sample import SamplePrices
+from phases.sample import SampleSource
 from phases.sources.archive import ArchiveSource
 from phases.stamps import instant
 from phases.tools import (

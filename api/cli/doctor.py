@@ -1,0 +1,123 @@
+"""`phaseline doctor`: can this machine run an analysis?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import click
+
+from api.cli.exits import Exit
+from api.cli.options import json_option, settings, settings_flags
+from api.cli.text import as_json, put, put_table
+from api.pipeline import load_pipeline
+from api.settings import Settings, SettingsError
+from statemachine.errors import PhaselineError
+from statemachine.store import RunReader
+from statemachine.verify import verify
+
+FIXED_SQLITE: Final = (3, 51, 3)
+ENOUGH_BYTES: Final = 200 * 2**20
+OTHERS: Final = 0o077
+Grade = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    grade: Grade
+    said: str
+
+
+@click.command()
+@settings_flags("phases")
+@json_option
+def doctor(as_json_: bool) -> Exit:
+    """Check Python, SQLite, the phases, the database and its folder; exit 1 if an analysis can't run."""
+    of = settings()
+    found = [Finding(name, *check(of)) for name, check in CHECKS.items()]
+    if as_json_:
+        put(as_json([asdict(each) for each in found]))
+    else:
+        put_table("Doctor", ("check", "result", "what"), map(astuple, found))
+    return Exit.FAILED if any(each.grade == "fail" for each in found) else Exit.OK
+
+
+def _python(_of: Settings) -> tuple[Grade, str]:
+    return "ok", f"{sys.version.split()[0]} at {sys.executable}"
+
+
+def _sqlite(_of: Settings) -> tuple[Grade, str]:
+    version = sqlite3.sqlite_version
+    if sqlite3.sqlite_version_info >= FIXED_SQLITE:
+        return "ok", version
+    return "warn", f"{version}; before 3.51.3 two connections may not checkpoint, so only one does here"
+
+
+def _phases(of: Settings) -> tuple[Grade, str]:
+    try:
+        registry = load_pipeline(of.phases).registry
+    except SettingsError as error:
+        return "fail", str(error)
+    return "ok", f"{of.phases}: {', '.join(phase.label for phase in registry.phases)}"
+
+
+def _folder(of: Settings) -> tuple[Grade, str]:
+    folder = next(path for path in of.db.resolve().parents if path.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return "fail", f"{folder} can't be written; choose another place with PHASELINE_DB"
+    free = shutil.disk_usage(folder).free
+    said = f"{folder} has {free / 2**30:.1f} GiB free"
+    return ("ok", said) if free >= ENOUGH_BYTES else ("warn", f"{said}, which may not be enough")
+
+
+def _database(of: Settings) -> tuple[Grade, str]:
+    if not of.db.exists():
+        return "ok", f"{of.db} will be made by the first run"
+    try:
+        reader = RunReader(of.db)
+        try:
+            violations = verify(reader.conn)
+            active = [run.id for run in reader.active()]
+        finally:
+            reader.close()
+    except (PhaselineError, sqlite3.Error) as error:
+        return "fail", str(error)
+    if violations:
+        return "fail", f"{len(violations)} violations; `phaseline verify` lists them"
+    return "ok", f"{of.db} is sound; active runs: {', '.join(map(str, active)) or 'none'}"
+
+
+def _privacy(of: Settings) -> tuple[Grade, str]:
+    files = (path for path in (of.db, Path(f"{of.db}-key")) if path.exists())
+    readable = [path for path in files if path.stat().st_mode & OTHERS]
+    if readable:
+        return "warn", f"others can read {', '.join(map(str, readable))}; chmod 600 them"
+    return "ok", "only you can read the database and its key"
+
+
+def _door(of: Settings) -> tuple[Grade, str]:
+    try:
+        of.require_safe_bind()
+    except SettingsError as error:
+        return "fail", str(error)
+    return "ok", f"the server would listen on {of.host} port {of.port}{', with a token' if of.token else ''}"
+
+
+CHECKS: Final[Mapping[str, Callable[[Settings], tuple[Grade, str]]]] = {
+    "python": _python,
+    "sqlite": _sqlite,
+    "phases": _phases,
+    "folder": _folder,
+    "database": _database,
+    "privacy": _privacy,
+    "server": _door,
+}

@@ -1,0 +1,94 @@
+"""The root command: which commands there are, and what becomes of an error."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from api.cli.exits import Exit, told
+from api.cli.text import say
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "serve": ("serve", "Serve the API until a signal."),
+    "demo": ("demo", "Start a server, analyse the bundled sample and show what was found."),
+    "analyze": ("analyze", "Analyse now, without a server, and show what was found."),
+    "watch": ("watch", "Follow a run until it ends."),
+    "runs": ("runs", "List the runs, newest first."),
+    "show": ("runs", "Show one run and its history."),
+    "cancel": ("steer", "Ask for a run to be cancelled."),
+    "resume": ("steer", "Go on from the phase in which a run failed."),
+    "recover": ("steer", "Drive what dead processes left behind to its end."),
+    "annotate": ("annotate", "Annotate texts from stdin; no database."),
+    "diagram": ("diagram", "Draw the states and transitions, with a run's state lit."),
+    "verify": ("verify", "Check that the database keeps every promise."),
+    "doctor": ("doctor", "Check that this machine can run an analysis."),
+    "export": ("export", "Write signals, positions, comments, runs or events as CSV or NDJSON."),
+    "config": ("config", "Show the settings and where each comes from."),
+}
+"""Each command's module and help. A module is imported when its command is used, so that help is quick."""
+
+
+class Root(click.Group):
+    """Knows its commands by the table and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # the same
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(
+            importlib.import_module(f"api.cli.{COMMANDS[cmd_name][0]}"), cmd_name
+        )
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the same
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="phaseline", prog_name="phaseline")
+def phaseline() -> None:
+    """Run long analyses as durable state machines.
+
+    Results go to stdout, everything else to stderr. A RUN is a run's number, or `last`. Every setting can be
+    given as a flag, in the environment (PHASELINE_...) or in phaseline.toml; `phaseline config show` lists
+    them.
+
+    Exit codes: 0 ok, 1 run failed or error, 2 usage, 3 run cancelled, 5 not found, 6 server unreachable,
+    130 interrupted.
+    """
+
+
+def run(args: Sequence[str]) -> int:
+    """Run a command line; return the exit code. An expected error is one sentence on stderr."""
+    try:
+        returned: Any = phaseline.main(list(args), prog_name="phaseline", standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        error.show()
+        return Exit.USAGE
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "phaseline"
+        say(f"{command}: {error.format_message()} (see {command} --help)")
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+        return Exit.BROKEN_PIPE
+    except Exception as error:
+        code = told(error)
+        if code is None:
+            raise
+        return code
+    return returned if isinstance(returned, int) else Exit.OK
