@@ -27,9 +27,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from statemachine.diagram.graph import Position
+from statemachine.diagram.handbook import markdown
 from statemachine.diagram.notation import dot, mermaid
 from statemachine.diagram.picture import svg
-from statemachine.diagram.text import ascii_art, markdown
+from statemachine.diagram.terminal import ascii_art
 
 FORMATS: Final[Mapping[str, Callable[..., str]]] = {
     "mermaid": mermaid,

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Literal
 
 from statemachine.diagram.typeset import one_line
-from statemachine.table import ADVANCE, COMPLETED, FAILED, INITIAL, RESUME, TERMINAL, Edge
+from statemachine.table import ADVANCE, COMPLETED, FAILED, TERMINAL, Edge
 
 Mark = Literal["plain", "done", "here", "broken", "ahead"]
 """How a state looks: no run at hand, left behind, the run is in it, it failed in it, not yet reached."""
@@ -150,24 +150,3 @@ def _links(rows: Sequence[Edge]) -> tuple[Link, ...]:
         key = (row.source, row.dest, row.rolls_back, row.only_where_it_failed)
         merged.setdefault(key, []).append(row.trigger)
     return tuple(Link(*key, tuple(triggers)) for key, triggers in merged.items())
-
-
-MEANINGS: Mapping[str, str] = {
-    "start": "The run is created in its first phase.",
-    "advance": "The phase returned in time: its rows and the record of the boundary are one commit.",
-    "fail": "The phase raised, its rows could not be committed, or its attempts are used up.",
-    "time_out": "The hard limit had passed when the phase ended, or a stuck phase was abandoned.",
-    "cancel": "A person asked; honoured at the next check point or boundary.",
-    "resume": "The process died; a new owner takes the run over and enters the phase again.",
-}
-RESUME_BY_HAND = "A person asked to go on from the phase it failed in; earlier phases are not run again."
-
-
-def meaning(row: Edge) -> str:
-    """Return what an edge means, in a sentence for people."""
-    return RESUME_BY_HAND if row.trigger == RESUME and row.source == FAILED else MEANINGS[row.trigger]
-
-
-def name(state: str) -> str:
-    """Return how a state is written for people: `INITIAL` is no state, so it has words of its own."""
-    return "(new)" if state == INITIAL else state

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statemachine.diagram import FORMATS, Position, ascii_art, dot, markdown, mermaid, svg
-from statemachine.diagram.graph import MEANINGS, graph, meaning
+from statemachine.diagram.graph import graph
+from statemachine.diagram.handbook import MEANINGS, meaning
 from statemachine.diagram.palette import DARK, LIGHT
 from statemachine.diagram.typeset import columns, one_line, shorten, wrap
 from statemachine.errors import RegistryError
@@ -313,6 +314,20 @@ def test_svg_draws_ways_that_a_later_table_may_have() -> None:
         "accept: failed to completed",
     } <= set(drawn)
     assert "resume · pause: rank to rank" in drawn
+
+
+def test_svg_of_a_machine_that_can_not_fail_has_no_bar() -> None:
+    picture = svg([edge for edge in edges(SIX) if FAILED not in (edge.source, edge.dest)])
+
+    assert 'class="state failed' not in picture
+    assert len(links_of(picture)) == 1 + 2 * len(SIX)
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_machine_of_a_hundred_phases_is_drawn(name: str) -> None:
+    machine = registry([f"Phase {number}" for number in range(100)])
+
+    assert "Phase 99" in FORMATS[name](machine.edges, labels_of(machine), None)
 
 
 def test_svg_lights_the_current_state_and_ticks_the_ones_before_it() -> None:
