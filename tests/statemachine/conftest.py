@@ -1,0 +1,95 @@
+"""Runners on a real database, with the test's own clock and real threads."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from statemachine.registry import Registry
+from statemachine.runner import Runner
+from statemachine.store import Event, Run, RunReader
+from tests.fakes import FakeClock
+
+SCHEMA = {"test": ("CREATE TABLE items (item INTEGER PRIMARY KEY) STRICT;\n",)}
+"""What the test phases write: one row an item."""
+
+Body = Callable[[sqlite3.Connection, Any], object]
+
+
+class MakeRunner(Protocol):
+    def __call__(self, *phases: Body | tuple[int, str, Body], **settings: Any) -> Runner: ...
+
+
+def registered(phases: tuple[Body | tuple[int, str, Body], ...]) -> list[tuple[int, str, Body]]:
+    """Number and label what came as a bare function."""
+    return [
+        phase if isinstance(phase, tuple) else (number, f"Phase {number}", phase)
+        for number, phase in enumerate(phases, start=1)
+    ]
+
+
+@pytest.fixture
+def make_runner(db: Path, clock: FakeClock) -> Iterator[MakeRunner]:
+    """Make runners of given phases; they are closed at the end, and their runs with them."""
+    made: list[Runner] = []
+
+    def make(*phases: Body | tuple[int, str, Body], **settings: Any) -> Runner:
+        given = {"db": db, "clock": clock, "schema": SCHEMA, "executor": "threads"} | settings
+        made.append(Runner(given.pop("db"), Registry.of(registered(phases)), **given))
+        return made[-1]
+
+    yield make
+    for runner in made:
+        runner.close()
+
+
+class Gate:
+    """A phase that says that it was entered, and goes on when told."""
+
+    def __init__(
+        self, before: Body = lambda _conn, _ctx: None, after: Body = lambda _conn, _ctx: None
+    ) -> None:
+        self.entered = threading.Event()
+        self.go = threading.Event()
+        self._before, self._after = before, after
+
+    def __call__(self, conn: sqlite3.Connection, ctx: Any) -> None:
+        self._before(conn, ctx)
+        self.entered.set()
+        assert self.go.wait(60)
+        self._after(conn, ctx)
+
+    def until_entered(self) -> None:
+        assert self.entered.wait(60)
+
+
+def writes(*items: int) -> Body:
+    """Return a phase that writes rows."""
+
+    def phase(conn: sqlite3.Connection, _ctx: Any) -> None:
+        conn.executemany("INSERT INTO items VALUES (?)", [(item,) for item in items])
+
+    return phase
+
+
+def items(db: Path) -> list[int]:
+    """Return the committed rows of the test phases."""
+    with closing(RunReader(db)) as reader:
+        return [item for (item,) in reader.conn.execute("SELECT item FROM items ORDER BY item")]
+
+
+def row(db: Path, run_id: int = 1) -> Run:
+    """Return a run as it is committed."""
+    with closing(RunReader(db)) as reader:
+        return reader.run(run_id)
+
+
+def history(db: Path, run_id: int = 1) -> list[Event]:
+    with closing(RunReader(db)) as reader:
+        return reader.events(run_id)
