@@ -9,7 +9,7 @@ from typing import Final
 from phases.analyzers.tokens import Token
 from phases.analyzers.universe import Vocabulary
 
-_REACH_AFTER: Final = 4
+_REACH_AFTER: Final = 6
 """Tokens between a symbol and its option noun, as in `XYZ 1/15 50 calls`."""
 
 _REACH_BEFORE: Final = 2

@@ -54,8 +54,8 @@ def shortened(text: str, chars: int) -> str:
     line = " ".join(text.split())
     if len(line) <= chars:
         return line
-    head, _, _ = line[: chars - 1].rpartition(" ")
-    return (head or line[: chars - 2]) + " …"
+    head, space, _ = line[: chars - 1].rpartition(" ")
+    return f"{head} …" if space else f"{line[: chars - 1]}…"
 
 
 def _normalized(text: str) -> str:

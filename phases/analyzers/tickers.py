@@ -190,8 +190,9 @@ def _stem(word: str) -> str:
 
 
 def _singular(word: str) -> str:
-    """Return `AMD` for `AMDs`."""
-    return word[:-1] if word.endswith("s") and word[:-1].isupper() else word
+    """Return `AMD` for `AMDs`, and `Us` for `Us`."""
+    bare = word.removesuffix("s")
+    return bare if len(bare) > 1 and bare.isupper() else word
 
 
 def _is_plain_capital(token: Token, known: Vocabulary) -> bool:
