@@ -92,6 +92,39 @@ def _receive(source: IO[bytes]) -> Any:
 # --- the far end ---
 
 
+class Rendezvous:
+    """Where the children of one race meet: each says that it has decided, and may wait until all have.
+
+    It is the write end of a pipe that all of them hold: who decides or dies lets go of it.
+    """
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+
+    def arrive(self) -> None:
+        """Say that this child has decided."""
+        if self._write >= 0:
+            os.close(self._write)
+            self._write = -1
+
+    def wait(self) -> None:
+        """Wait until every child has decided or died."""
+        os.read(self._read, 1)
+
+    def close(self) -> None:
+        """Leave the pipe to the others."""
+        self.arrive()
+        os.close(self._read)
+
+
+_met: list[Rendezvous] = []
+
+
+def rendezvous() -> Rendezvous:
+    """Return where the children of this race meet."""
+    return _met[-1]
+
+
 @dataclass(frozen=True, slots=True)
 class _Child:
     pid: int
@@ -107,9 +140,11 @@ def serve() -> None:
             jobs: list[Job] = _receive(sys.stdin.buffer)
         except EOFError:
             return
+        _met[:] = [Rendezvous()]
         ready, go = os.pipe()
         children = [_fork(job, ready, go) for job in jobs]
         os.close(ready)
+        rendezvous().close()
         os.close(go)  # now every child reads the end of this pipe, and begins
         _send(sys.stdout.buffer, [_end_of(child) for child in children])
 

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -16,9 +17,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from statemachine.errors import PhaselineError
+from statemachine.errors import AlreadyRunning, PhaselineError
 from statemachine.live import Limits
 from statemachine.runner import Runner
+from tests.faults.forkserver import rendezvous
 from tests.faults.pipeline import NUMBERS, REGISTRY, SCHEMA, World
 
 KILL, TORN_KILL, ERROR, TORN_ERROR = 1, 2, 3, 4
@@ -49,7 +51,7 @@ class Life:
     heals: bool = False
     """Whether the fault ends when all threads have; the same process must then go on."""
     acts: Mapping[str, str] = field(default_factory=dict)
-    """What happens at a moment (without the run's number): kill, raise, stop, cancel, late, jump."""
+    """What happens at a moment (without the run's number): see `Actor.act`."""
     shutdown: str = "finish"
     recovery: str = "resume"
     max_attempts: int = 3
@@ -107,8 +109,14 @@ class Shim:
             self._library.shim_mark(ctypes.c_long(code))
 
 
+COMPLETED: Final = 999
+
+
 def acknowledged(run_id: int, phase: int, items: int) -> int:
-    """Return the mark for "so many items of this phase are durable, and every earlier phase"."""
+    """Return the mark for "so many items of this phase are durable, and every earlier phase".
+
+    `COMPLETED` items stand for the end of the run.
+    """
     return run_id * 10_000 + NUMBERS.index(phase) * 1_000 + items
 
 
@@ -146,6 +154,11 @@ class Actor:
             self.runner.cancel(run_id)
         elif act == "late":
             self.clock.monotonic_s += Limits().hard_s
+        elif act == "pause":
+            os.write(sys.stdout.fileno(), f"{act}\n".encode())
+            sys.stdin.buffer.read(1)
+        elif act == "meet":
+            rendezvous().wait()
         else:
             assert act == "jump", act
             self.clock.wall_s -= 3 * 86_400.0
@@ -191,13 +204,16 @@ def live(life: Life) -> dict[str, Any]:
 def _lived(life: Life, actor: Actor, report: dict[str, Any]) -> None:
     runner = runner_of(life, World(actor.reached), actor.clock)
     actor.runner = runner
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda _number, _frame: runner.stop())
     try:
         report["taken"] = [(run.id, run.state, run.attempt) for run in runner.recover()]
         runner.wait()
         if life.starts and not runner._active():
             report["started"] = runner.start(dict(life.params)).id
             runner.wait()
-            actor.shim.mark(acknowledged(report["started"], NUMBERS[-1], 0))
+            if runner._read(report["started"]).completed_at is not None:
+                actor.shim.mark(acknowledged(report["started"], NUMBERS[-1], COMPLETED))
     except (PhaselineError, sqlite3.Error) as error:
         report["error"] = f"{type(error).__name__}: {error}"
     finally:
@@ -213,3 +229,35 @@ def _goes_on(runner: Runner, params: dict[str, Any]) -> str:
     run = runner.start(params)
     runner.wait()
     return runner._read(run.id).status
+
+
+def person(life: Life, what: str, run_id: int) -> str:
+    """Cancel or resume a run as a person would, wait, and return its status."""
+    logging.disable(logging.CRITICAL)
+    clock = VirtualClock()
+    actor = Actor(life, Shim(), clock)
+    runner = actor.runner = runner_of(life, World(actor.reached), clock)
+    try:
+        {"cancel": runner.cancel, "resume": runner.resume}[what](run_id)
+        runner.wait()
+        return runner._read(run_id).status
+    finally:
+        runner.close()
+
+
+def decide(life: Life, what: str) -> str:
+    """Race others to start a run or to take one over; the winner's run waits until all have decided."""
+    logging.disable(logging.CRITICAL)
+    clock = VirtualClock()
+    actor = Actor(life, Shim(), clock)
+    runner = actor.runner = runner_of(life, World(actor.reached), clock)
+    try:
+        if what == "recover":
+            return f"took {len(runner.recover())}"
+        return f"won {runner.start({}).id}"
+    except AlreadyRunning as error:
+        return f"AlreadyRunning {error.active_run_id}"
+    finally:
+        rendezvous().arrive()
+        runner.wait()
+        runner.close()

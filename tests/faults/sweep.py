@@ -112,10 +112,10 @@ class Case:
 
 def problems(db: Path) -> list[str]:
     """Return what is wrong with a database, which may not have been made yet."""
-    return violations(db) if _is_made(db) else []
+    return violations(db) if is_made(db) else []
 
 
-def _is_made(db: Path) -> bool:
+def is_made(db: Path) -> bool:
     try:
         return db.exists() and bool(_rows(db, "SELECT 1 FROM sqlite_master WHERE name = 'schema_versions'"))
     except sqlite3.OperationalError as error:
