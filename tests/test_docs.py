@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import tomllib
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
@@ -20,6 +21,7 @@ from diagrams import generate
 from phases import PHASES, SCHEMA
 from statemachine.registry import Registry
 from statemachine.runner import Runner
+from statemachine.store import RunReader
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
@@ -153,16 +155,30 @@ def example(document: str, marker: str, tmp_path: Path) -> ModuleType:
     return module
 
 
-def test_the_phases_of_the_readme_run(tmp_path: Path) -> None:
-    mine = example("README.md", "def report(", tmp_path)
+def test_the_phases_of_the_readme_go_on_after_their_last_check_point(tmp_path: Path) -> None:
+    mine: Any = example("README.md", "def report(", tmp_path)
+    computed: list[int] = []
+
+    def interrupted_square(n: int) -> int:
+        computed.append(n)
+        if len(computed) == 35:
+            raise ConnectionError
+        return n * n
+
+    mine.slow_square = interrupted_square
     runner = Runner(tmp_path / "mine.db", Registry.of(mine.PHASES), executor="threads")
     run = runner.create({})
 
-    states = [runner.step(run.id).state, (ended := runner.step(run.id)).state]
+    failed = runner.step(run.id)
+    runner.resume(run.id)
+    runner.wait()
     runner.close()
+    with closing(RunReader(tmp_path / "mine.db")) as reader:
+        ended = reader.run(run.id)
 
-    assert states == ["reporting", "completed"]
-    assert ended.results == {"total": 328350}
+    assert failed.state == "failed"
+    assert computed == [*range(35), *range(30, 100)]
+    assert (ended.state, ended.results) == ("completed", {"total": 328350})
 
 
 def test_the_phase_of_the_contributing_guide_joins_the_pipeline(tmp_path: Path) -> None:
