@@ -3,18 +3,19 @@
 Heavy Python on the run's own thread would hold the interpreter lock, and every status read would wait for it.
 Items travel in chunks, which grow while they are quick, so that a cheap function is not all overhead and a
 slow one is not held back. Worker processes are spawned, never forked: a fork would copy SQLite's locks.
+What makes processes is imported with the first of them: it would take a fifth of the engine's start.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent import futures
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Literal
@@ -53,6 +54,8 @@ def _work(function: Callable[[Any], Any], chunk: Sequence[Any]) -> _Answer:
 
 def _begin_worker() -> None:
     """Leave Ctrl-C to the main process, and die with it."""
+    import multiprocessing  # noqa: PLC0415  # see above
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -82,9 +85,11 @@ class Workers:
 
     def _new(self) -> Executor:
         if self._kind == "threads":
-            return ThreadPoolExecutor(self._size, thread_name_prefix="phaseline-map")
+            return futures.ThreadPoolExecutor(self._size, thread_name_prefix="phaseline-map")
+        import multiprocessing  # noqa: PLC0415  # see above
+
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._size, mp_context=context, initializer=_begin_worker)
+        return futures.ProcessPoolExecutor(self._size, mp_context=context, initializer=_begin_worker)
 
     def _replace(self, broken: Executor) -> None:
         with self._lock:
