@@ -18,9 +18,11 @@ from __future__ import annotations
 import math
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from phases.config import Config, read_config
@@ -38,11 +40,15 @@ MAX_PENALTY: Final = 0.3
 SECONDS_PER_DAY: Final = 86_400
 COMMENTS_PER_CHECKPOINT: Final = 5_000
 
-_FINANCE_WORD: Final = re.compile(
-    r"\b(?:calls?|puts?|options?|strikes?|expiry|expirations?|dd|due diligence|earnings|revenues?|p/e"
-    r"|market cap|shorts?|shorting|longs?|squeezes?|gamma|theta|delta|iv|implied volatility)\b",
-    re.IGNORECASE,
-)
+_WORD: Final = re.compile(r"p/e\b|\w+")
+_FINANCE_WORDS: Final = frozenset(
+    {
+        "call", "calls", "put", "puts", "option", "options", "strike", "strikes", "expiry", "expiration",
+        "expirations", "dd", "earnings", "revenue", "revenues", "p/e", "short", "shorts", "shorting", "long",
+        "longs", "squeeze", "squeezes", "gamma", "theta", "delta", "iv",
+    }
+)  # fmt: skip
+_FINANCE_PAIRS: Final = frozenset({("due", "diligence"), ("market", "cap"), ("implied", "volatility")})
 
 
 def prioritize_comments(conn: sqlite3.Connection, ctx: Context) -> None:
@@ -80,9 +86,10 @@ def financial_score(body: str) -> float:
     >>> financial_score("calls on everything"), financial_score("I was called a putz")
     (1.0, 0.0)
     """
-    words = len(body.split())
-    found = sum(1 for _ in _FINANCE_WORD.finditer(body))
-    return min(1.0, DENSITY_FACTOR * found / words) if words else 0.0
+    words = _WORD.findall(body.lower())
+    found = sum(word in _FINANCE_WORDS for word in words)
+    found += sum(pair in _FINANCE_PAIRS for pair in pairwise(words))
+    return min(1.0, DENSITY_FACTOR * found / len(words)) if words else 0.0
 
 
 def engagement(score: int, answers: int) -> float:
@@ -153,19 +160,12 @@ SELECT c.post_id, count(*) FROM run_comments r JOIN comments c ON c.id = r.comme
 WHERE r.run_id = ? GROUP BY c.post_id ORDER BY c.post_id
 """
 
-# Only answers that the run itself looked at are counted: later ones are not known at `as_of`.
+# CROSS JOIN keeps SQLite from walking all of the run's comments once for each post.
 _COMMENTS: Final = """
-WITH mine AS (
-  SELECT c.id, c.reddit_id, c.body, c.score, c.depth, c.author, c.parent_comment_id
-  FROM comments c JOIN run_comments r ON r.run_id = :run_id AND r.comment_id = c.id
-  WHERE c.post_id = :post_id
-), answers AS (
-  SELECT parent_comment_id AS id, count(*) AS answer_count FROM mine GROUP BY parent_comment_id
-)
-SELECT mine.id, mine.reddit_id, mine.body, mine.score, mine.depth, coalesce(answers.answer_count, 0),
+SELECT c.id, c.parent_comment_id, c.reddit_id, c.body, c.score, c.depth,
        a.total_comments, a.high_quality_comments, a.avg_sentiment_accuracy, a.first_seen
-FROM mine LEFT JOIN answers ON answers.id = mine.id LEFT JOIN authors a ON a.username = mine.author
-ORDER BY mine.reddit_id
+FROM comments c CROSS JOIN run_comments r LEFT JOIN authors a ON a.username = c.author
+WHERE c.post_id = :post_id AND r.run_id = :run_id AND r.comment_id = c.id
 """
 
 _SCORE_IN_RUN: Final = """
@@ -178,12 +178,14 @@ _PICKED: Final = "SELECT count(*) FROM run_comments WHERE run_id = ? AND picked 
 
 def _prioritized(conn: sqlite3.Connection, run_id: int, post_id: int, history: History) -> list[Prioritized]:
     rows = conn.execute(_COMMENTS, {"run_id": run_id, "post_id": post_id}).fetchall()
-    engagements = normalized([engagement(score, answers) for _, _, _, score, _, answers, *_ in rows])
+    # Only answers that the run itself looked at are counted: later ones are not known at `as_of`.
+    answers = Counter(parent_id for _, parent_id, *_ in rows)
+    engagements = normalized([engagement(score, answers[own_id]) for own_id, _, _, _, score, *_ in rows])
     return [_one(row, its_engagement, history) for row, its_engagement in zip(rows, engagements, strict=True)]
 
 
 def _one(row: Sequence[Any], its_engagement: float, history: History) -> Prioritized:
-    comment_id, reddit_id, body, _, depth, _, *author = row
+    comment_id, _, reddit_id, body, _, depth, *author = row
     trust = history.trust(*author)
     return Prioritized(
         comment_id=comment_id,

@@ -345,3 +345,45 @@ def test_many_posts_are_made_durable_little_by_little(
         rows.comment(f"c{number}", post_id=rows.post(f"p{number}"))
 
     assert prioritize(conn, make_ctx).checkpoints == 2
+
+
+def steps(conn: sqlite3.Connection, do: Callable[[], object]) -> int:
+    """Return how many hundreds of instructions SQLite executes; a measure of work without a clock."""
+    count = 0
+
+    def tick() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    conn.set_progress_handler(tick, 100)
+    do()
+    conn.set_progress_handler(None, 0)
+    return count
+
+
+@pytest.mark.parametrize(("posts", "comments_per_post"), [(20, 20), (1, 400)])
+def test_the_work_grows_with_the_comments_and_not_with_their_square(
+    posts: int,
+    comments_per_post: int,
+    new_database: Callable[..., sqlite3.Connection],
+    new_ctx: Any,
+    tools: Any,
+) -> None:
+    def work(scale: int) -> int:
+        conn = new_database()
+        items = [
+            Comment(
+                reddit_id=f"c{number}",
+                post_id=f"p{number % (posts * scale)}",
+                parent_id=f"c{number - posts * scale}" if number >= posts * scale and number % 3 else None,
+                author=f"a{number % 50}",
+                body="calls",
+                created_utc=AS_OF,
+            )
+            for number in range(posts * comments_per_post * scale)
+        ]
+        ctx = new_ctx(conn, tools(items=items))
+        return steps(conn, lambda: (fetch_reddit(conn, ctx), prioritize_comments(conn, ctx)))
+
+    assert work(8) < 12 * work(1)
