@@ -25,9 +25,27 @@ KNOWN = vocabulary()
 
 any_text = st.text(alphabet=st.characters(exclude_categories=()), max_size=400)
 comment_words = st.sampled_from(
-    """$GME GME gme $ DD YOLO THE calls bought Google Zuck ( ) : NYSE BRK.B 50c . ? $ROPE AMDs I 🚀 OPEN F XQZW 's
-    Mouse the mouse""".split()  # noqa: SIM905 - a sentence reads better than a list of its words
-    + ["\n", "\u200b"]
+    [
+        *("$GME", "GME", "gme", "$", "DD", "YOLO", "THE", "calls", "bought", "Google", "Zuck", "(", ")", ":"),
+        *(
+            "NYSE",
+            "BRK.B",
+            "50c",
+            ".",
+            "?",
+            "$ROPE",
+            "AMDs",
+            "I",
+            "🚀",
+            "OPEN",
+            "F",
+            "XQZW",
+            "'s",
+            "the mouse",
+            "\n",
+            "\u200b",
+        ),
+    ]
 )
 comment_like = st.lists(comment_words, max_size=40).map(" ".join)
 distinct_symbols = st.sampled_from(sorted(KNOWN.distinct))
