@@ -38,6 +38,8 @@ from statemachine.contract import RunAbandoned
 from statemachine.errors import DatabaseUnusable, ForbiddenStatement, StoreBusy, TransactionLost
 
 BUSY_TIMEOUT_S: Final = 10.0
+MAX_TRIES: Final = 20
+"""So many other processes may be met while a new file is switched to WAL."""
 ENGINE_TABLES: Final = frozenset(
     {"analysis_runs", "run_events", "registry_edges", "idempotency_keys", "schema_versions"}
 )
@@ -118,7 +120,7 @@ def _set_up(conn: sqlite3.Connection, path: Path, *, checkpoints: bool) -> None:
     wanted = {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1}
     try:
         for name, value in wanted.items():
-            conn.execute(f"PRAGMA {name} = {value}")
+            _waiting(conn, f"PRAGMA {name} = {value}")
         conn.execute(f"PRAGMA wal_autocheckpoint = {1000 if checkpoints else 0}")
         found = {name: conn.execute(f"PRAGMA {name}").fetchone()[0] for name in wanted}
     except sqlite3.Error as error:
@@ -127,6 +129,24 @@ def _set_up(conn: sqlite3.Connection, path: Path, *, checkpoints: bool) -> None:
         raise DatabaseUnusable(
             f"the database {path} did not take {wanted}, but has {found}; is it on a network drive?"
         )
+
+
+def _waiting(conn: sqlite3.Connection, pragma: str) -> None:
+    """Run a PRAGMA; where another process holds the file, wait for that one and try again.
+
+    Of several that switch a new file to WAL at once, SQLite refuses all but one without waiting.
+    """
+    for _ in range(MAX_TRIES):
+        try:
+            conn.execute(pragma)
+        except sqlite3.OperationalError as error:
+            if not is_busy(error):
+                raise
+            conn.execute("BEGIN IMMEDIATE")  # this does wait
+            conn.execute("ROLLBACK")
+        else:
+            return
+    conn.execute(pragma)
 
 
 def _why(path: Path, error: sqlite3.Error) -> str:

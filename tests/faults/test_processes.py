@@ -237,3 +237,11 @@ def test_two_hundred_races_have_one_winner_each(plain_server: Server) -> None:
     for _ in range(200):
         _race_to_start(plain_server)
         _race_to_recover(plain_server)
+
+
+def test_processes_that_make_the_database_at_once_all_get_it(plain_server: Server) -> None:
+    for _ in range(10):
+        with folder() as where:
+            deaths = plain_server.race([(decide, (Life(db=where / "runs.db"), "recover"))] * RACERS)
+
+            assert [death.complaint or death.report for death in deaths] == ["took 0"] * RACERS
