@@ -398,8 +398,8 @@ class PhaseConnection(sqlite3.Connection):
         self.raise_if_revoked()
         if self.lost:
             raise TransactionLost(
-                "the transaction was ended under the phase (an I/O error, ON CONFLICT ROLLBACK or "
-                "an interrupt): its earlier rows are gone, so its later rows are refused"
+                "the transaction was ended under the phase (an I/O error, ON CONFLICT ROLLBACK, an interrupt "
+                "or a check point that failed): its earlier rows are gone, so its later rows are refused"
             )
         if not self.in_transaction:
             with self.engine():
@@ -413,6 +413,11 @@ class PhaseConnection(sqlite3.Connection):
                 self.run(how)
         self._began = False
 
+    def spoil(self) -> None:
+        """Roll back, and refuse what the phase would still write: it would be the later half of its rows."""
+        self.end("ROLLBACK")
+        self._began = True
+
     def raise_if_revoked(self) -> None:
         """Raise `RunAbandoned` once the watchdog has sealed the connection."""
         if self.revoked:
@@ -421,12 +426,13 @@ class PhaseConnection(sqlite3.Connection):
             )
 
     def reset(self) -> None:
-        """Undo what a phase may have left behind: open cursors, row and text factories."""
+        """Undo what a phase may have left behind: open cursors, factories, a handler that interrupts."""
         with self.lock:
             for cursor in list(self._cursors):
                 cursor.close()
             self.row_factory = None
             self.text_factory = str
+            self.set_progress_handler(None, 0)
 
     def revoke(self) -> None:
         """Seal the connection against the phase that still runs on it; for the watchdog's thread.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from operator import index
 from typing import Any, Final, NoReturn, overload
 
 from statemachine.clock import stamp
@@ -98,9 +99,10 @@ class Context:
 
     def progress(self, current: int, total: int | None = None, unit: str | None = None) -> None:
         """Say how far the phase is; in memory until the next check point."""
+        current = index(current)
         if current < 0:
             raise ValueError(f"progress can't be {current}; count from 0")
-        self._live.step = Step(current, None if total is None else max(total, current), unit)
+        self._live.step = Step(current, None if total is None else max(index(total), current), unit)
         self._live.changed()
 
     def checkpoint(self) -> None:

@@ -89,7 +89,7 @@ class RunContext(Protocol[ToolsT_co]):
         ...
 
     def progress(self, current: int, total: int | None = None, unit: str | None = None) -> None:
-        """Say how far the phase is. Cheap (memory only); call it for each item."""
+        """Say how far the phase is, in whole numbers. Cheap (memory only); call it for each item."""
         ...
 
     def checkpoint(self) -> None:

@@ -63,18 +63,29 @@ class Outcome:
     code: str | None = None
     message: str | None = None
     detail: dict[str, Json] | None = None
+    """Kept with the event."""
+    trace: str = ""
+    """The whole traceback, for the log."""
 
 
 def failure(error: BaseException, redact: Redact) -> Outcome:
     """Return the `fail` edge of an exception: its message, its type's name where that is empty."""
-    text = "".join(traceback.format_exception(error))
-    message = redact(str(error)).strip() or type(error).__name__
+    trace = redact("".join(traceback.format_exception(error)))
+    message = redact(_text(error)).strip() or type(error).__name__
     return Outcome(
         trigger=FAIL,
         code="error",
         message=capped(message, MAX_MESSAGE),
-        detail={"error": type(error).__name__, "traceback": capped(redact(text), MAX_TRACEBACK)},
+        detail={"error": type(error).__name__, "traceback": capped(trace, MAX_TRACEBACK)},
+        trace=trace,
     )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # it is somebody else's __str__, and the run must fail all the same
+        return ""
 
 
 def take_over(
@@ -169,7 +180,7 @@ class Driver:
 
         What was written since the last check point is discarded.
         """
-        with self._conn.lock, self._conn.engine():
+        with self._conn.engine():
             self._conn.end("ROLLBACK")
             run = self._store.read(run_id)
             freed = dataclasses.replace(
@@ -183,7 +194,7 @@ class Driver:
             self._store.save(run, freed, even_if_cancelled=True)
             if run.cancel_requested or self._live.cancelling:
                 self._store.request_cancel(run)
-            self._conn.end("COMMIT")
+            self._commit_with_notes(freed)
 
     def _now(self) -> str:
         return stamp(self._clock.now())
@@ -191,7 +202,7 @@ class Driver:
     def _take_over(self, run: Run) -> Run:
         if self._owner.is_alive(run.owner):
             raise RunOwned(f"run {run.id} is driven by a living process; it is left alone")
-        with self._conn.lock, self._conn.engine():
+        with self._conn.engine():
             self._conn.begin()
             try:
                 taken = take_over(
@@ -301,7 +312,7 @@ class Driver:
     def _take(self, outcome: Outcome, results: Results | None, warnings: Warnings | None) -> Run:
         conn, run = self._conn, self._run
         assert run is not None, "a phase has ended"
-        with conn.lock, conn.engine():
+        with conn.engine():
             conn.raise_if_revoked()
             boundary = self._boundary(outcome, results, warnings)
             moved = take(
@@ -313,22 +324,22 @@ class Driver:
                 begin=conn.begin,
                 roll_back=lambda: conn.end("ROLLBACK"),
             )
-            self._record_notes(moved)
-            conn.end("COMMIT")
+            self._commit_with_notes(moved)
         self._live.step = None
         self._live.changed()
         return moved
 
-    def _record_notes(self, run: Run) -> None:
-        """Store the refused steps that waited for this commit."""
-        while self._live.notes:
-            note = self._live.notes.popleft()
-            then = dataclasses.replace(run, state=note.state)
-            self._store.record(then, trigger=note.trigger, source=note.state, detail=note.detail, at=note.at)
+    def _commit_with_notes(self, run: Run) -> None:
+        """Store the refused steps that waited for this commit, and commit."""
+        notes = list(self._live.notes)
+        for note in notes:
+            self._store.record_refusal(run, state=note.state, trigger=note.trigger, why=note.why, at=note.at)
+        self._conn.end("COMMIT")
+        for _ in notes:
+            self._live.notes.popleft()
 
     def _say(self, outcome: Outcome) -> None:
         assert self._run is not None, "a phase has ended"
-        trace = (outcome.detail or {}).get("traceback")
         _log.log(
             logging.INFO if outcome.trigger == CANCEL else logging.ERROR,
             "run %d: %s in %r: %s%s",
@@ -336,7 +347,7 @@ class Driver:
             outcome.trigger,
             self._run.phase_label,
             outcome.message,
-            f"\n{trace}" if trace else "",
+            f"\n{outcome.trace}" if outcome.trace else "",
             extra={"run_id": self._run.id, "phase": self._run.state, "attempt": self._run.attempt},
         )
 
@@ -346,7 +357,7 @@ class Driver:
         """Commit the rows so far with progress, warnings and results; see `RunContext.checkpoint`."""
         conn, live, run = self._conn, self._live, self._run
         assert run is not None, "a phase is running"
-        with conn.lock:
+        with conn.engine():
             conn.raise_if_revoked()
             if live.cancelling:
                 conn.end("ROLLBACK")
@@ -355,10 +366,12 @@ class Driver:
                 )
             saved = self._as_of_now(run, context)
             conn.begin()
-            with conn.engine():
+            try:
                 self._save(run, saved)
-                self._record_notes(saved)
-            conn.end("COMMIT")
+                self._commit_with_notes(saved)
+            except Exception:
+                conn.spoil()
+                raise
             self._run = saved
         live.changed()
         if live.stopping():

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from statemachine.contract import Clock, Json
+from statemachine.contract import Clock
 
 if TYPE_CHECKING:
     from statemachine.connection import PhaseConnection
@@ -72,7 +72,7 @@ class Note:
     at: str
     state: str
     trigger: str
-    detail: dict[str, Json]
+    why: str
 
 
 @dataclass(slots=True, kw_only=True)

@@ -38,7 +38,7 @@ from statemachine.machine import Boundary, take
 from statemachine.owner import Owner
 from statemachine.redaction import redactor
 from statemachine.registry import Registry
-from statemachine.store import Run, RunReader, RunStore, dumps, prepare
+from statemachine.store import MAX_REFUSALS, Run, RunReader, RunStore, dumps, prepare
 from statemachine.table import CANCEL, FAIL, RESUME, TIME_OUT, allowed
 from statemachine.workers import Kind, Workers
 
@@ -50,8 +50,6 @@ KEEPER_S: Final = 1.0
 """How often the keeper looks, at least."""
 NOTIFY_S: Final = 0.25
 """Progress is told to subscribers at most so often."""
-MAX_REFUSALS: Final = 100
-"""So many refused steps of one run are recorded, so that a loop of requests can't fill the disk."""
 
 _PERSONS: Final = (CANCEL, RESUME)
 """The triggers that a person may ask for."""
@@ -401,7 +399,7 @@ class Runner:
 
     def _refuse(self, run: Run, trigger: str, legal: tuple[str, ...]) -> None:
         refusal = IllegalTransition(run.id, trigger, run.state, legal)
-        note = Note(self._now(), run.state, trigger, {"refused": str(refusal)})
+        note = Note(self._now(), run.state, trigger, str(refusal))
         live = self._lives.get(run.id)
         try:
             if live is not None:
@@ -410,8 +408,7 @@ class Runner:
                     live.notes.append(note)
             elif not self._owner.is_alive(run.owner):
                 with self._writing() as store:
-                    if store.refusals(run.id) < MAX_REFUSALS:
-                        store.record(run, trigger=trigger, source=run.state, detail=note.detail, at=note.at)
+                    store.record_refusal(run, state=run.state, trigger=trigger, why=note.why, at=note.at)
         except (StoreBusy, sqlite3.Error) as error:
             _log.info("a refused %s of run %d was not recorded: %s", trigger, run.id, error)
         raise refusal
@@ -535,8 +532,11 @@ class Runner:
             code, message = live.failure or ("error", str(error))
             self._keep_trying(live, Outcome(trigger=_trigger_of(code), code=code, message=message))
         except BaseException as error:  # noqa: BLE001  # nothing may leave a run without a thread and without a word
-            _log.exception("run %d could not be driven", live.run_id, extra={"run_id": live.run_id})
-            self._keep_trying(live, failure(error, self._redact))
+            outcome = failure(error, self._redact)
+            _log.error(
+                "run %d could not be driven\n%s", live.run_id, outcome.trace, extra={"run_id": live.run_id}
+            )
+            self._keep_trying(live, outcome)
         finally:
             self._forget(live)
             self._tell(live.run_id)

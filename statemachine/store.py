@@ -25,6 +25,9 @@ from statemachine.table import START, status_of
 SCHEMA: Final = (files("statemachine").joinpath("schema.sql").read_text(encoding="utf-8"),)
 """Versions of the engine's tables, oldest first; a released one is never changed."""
 
+MAX_REFUSALS: Final = 100
+"""So many refused steps of one run are recorded, so that a loop of requests can't fill the disk."""
+
 Results = dict[str, Json]
 Warnings = list[dict[str, Json]]
 
@@ -250,13 +253,15 @@ class RunStore:
         )
         self._execute(_RECORD, values)
 
-    def refusals(self, run_id: int) -> int:
-        """Return how many refused steps the history of a run holds."""
-        row = self._execute(
+    def record_refusal(self, run: Run, *, state: str, trigger: str, why: str, at: str) -> None:
+        """Append a refused step to the history; the first `MAX_REFUSALS` of a run are enough."""
+        (known,) = self._execute(
             "SELECT count(*) FROM main.run_events WHERE run_id = ? AND detail LIKE '{\"refused\":%'",
-            (run_id,),
+            (run.id,),
         ).fetchone()
-        return int(row[0])
+        if known < MAX_REFUSALS:
+            then = dataclasses.replace(run, state=state)
+            self.record(then, trigger=trigger, source=state, detail={"refused": why}, at=at)
 
     def keyed_run(self, key: str) -> tuple[str, int] | None:
         """Return the request hash and run of an idempotency key, if it was used."""
