@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,3 +93,43 @@ def row(db: Path, run_id: int = 1) -> Run:
 def history(db: Path, run_id: int = 1) -> list[Event]:
     with closing(RunReader(db)) as reader:
         return reader.events(run_id)
+
+
+def drive(runner: Runner, run_id: int = 1) -> Run:
+    """Step a run to its end, on this thread."""
+    run = runner.step(run_id)
+    while run.owner is not None:
+        run = runner.step(run_id)
+    return run
+
+
+def then(*bodies: Body) -> Body:
+    """Return a phase that does one thing after the other."""
+
+    def phase(conn: sqlite3.Connection, ctx: Any) -> None:
+        for body in bodies:
+            body(conn, ctx)
+
+    return phase
+
+
+def check_point(_conn: sqlite3.Connection, ctx: Any) -> None:
+    ctx.checkpoint()
+
+
+def raises(error: BaseException) -> Body:
+    def phase(_conn: sqlite3.Connection, _ctx: Any) -> None:
+        raise error
+
+    return phase
+
+
+def swallowing(*bodies: Body, what: type[BaseException] = BaseException) -> Body:
+    """Return a phase that goes on whatever happens."""
+
+    def phase(conn: sqlite3.Connection, ctx: Any) -> None:
+        for body in bodies:
+            with suppress(what):
+                body(conn, ctx)
+
+    return phase
