@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import repeat
 from typing import Any
 
 import pytest
@@ -56,7 +55,8 @@ def argued(comment_id: int, sentiment: Sentiment = "bullish", **changes: Any) ->
 
 def crowd(bullish: int, bearish: int, users: int = 100, **changes: Any) -> list[Evidence]:
     """Return opinions without reasoning."""
-    sentiments: list[Sentiment] = [*repeat("bullish", bullish), *repeat("bearish", bearish)]
+    sides: tuple[tuple[Sentiment, int], ...] = (("bullish", bullish), ("bearish", bearish))
+    sentiments = [side for side, count in sides for _ in range(count)]
     return [
         argued(number, sentiment, author=f"u_{number % users}", has_reasoning=False, **changes)
         for number, sentiment in enumerate(sentiments, start=1)
