@@ -137,7 +137,7 @@ class _Table:
 def _values(numbers: Sequence[str]) -> array[int] | None:
     """Return open, high, low, close in ticks and the volume (-1 where unknown), `None` if not usable."""
     *prices_usd, volume = (_number(text) for text in numbers)
-    known = [price for price in prices_usd if price is not None and 0 < price < _TOO_MUCH_USD]
+    known = [price for price in prices_usd if price is not None]
     if len(known) < len(prices_usd):
         return None
     opened, high, low, close = (ticks(price) for price in known)

@@ -345,6 +345,12 @@ def test_time_stops(price_usd: float, hold_days: int, took_profit: bool, closes:
     assert [one.note for one in exits] == ([f"{closes} time stop after {hold_days} days"] if closes else [])
 
 
+def test_rule_6_spares_a_gain_of_the_target_where_the_position_was_bought_with_a_higher_one() -> None:
+    _, exits = priced(bought(target=ticks(200)), 115, hold_days=7)
+
+    assert exits == []
+
+
 def test_a_current_price_below_the_stop_is_a_stop_and_not_a_time_stop() -> None:
     _, exits = priced(bought(), 85, hold_days=10)
 

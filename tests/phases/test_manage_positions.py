@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from phases.book import Portfolio
 from phases.calendar import ExchangeCalendar
 from phases.manage_positions import manage_positions
 from phases.money import ticks
+from phases.orders import Order, TradingRules, plan
 from phases.tools import Bar, PricesUnavailable, Quote, Tools
 from statemachine.contract import RunStopping
 
@@ -156,6 +158,16 @@ def test_the_size_is_half_three_quarters_or_all_of_a_twentieth(
     desk.run()
 
     assert desk.held() == [("GME", shares)]
+
+
+@pytest.mark.parametrize(("divisor", "shares"), [(4, 1500), (1000, 200)])
+def test_a_position_costs_from_two_to_fifteen_percent_whatever_the_divisor(divisor: int, shares: int) -> None:
+    portfolio = Portfolio(id=1, name="stocks_quality", cash=ticks(100_000))
+    rules = TradingRules(full_size_divisor=divisor)
+
+    order = plan(Decimal("0.8"), ticks(10), portfolio, [], {}, rules, AS_OF)
+
+    assert order == Order(shares=shares)
 
 
 def test_below_half_confidence_nothing_is_opened(desk: Desk) -> None:

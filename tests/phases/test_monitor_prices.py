@@ -80,6 +80,14 @@ def november(day: int, hour: int = 22, minute: int = 0) -> datetime:
     return datetime(2020, 11, 1, hour, minute, tzinfo=UTC) + timedelta(days=day - 1)
 
 
+def bar_of(day: int) -> Bar:
+    """Return a quiet day of November."""
+    price = ticks(100)
+    return Bar(
+        start=november(day, 14, 30), end=november(day, 21), open=price, high=price, low=price, close=price
+    )
+
+
 class Desk:
     """One paper desk: a book, a market, and runs of phases 5 and 6."""
 
@@ -439,6 +447,24 @@ def test_profit_taken_in_one_run_lets_the_rest_trail_in_the_next(desk: Desk) -> 
     assert ctx.results == {"exits_triggered": 1}
 
 
+def test_one_look_may_sell_twice_and_each_part_is_of_what_was_still_held(desk: Desk) -> None:
+    desk.hold()
+
+    ctx = desk.run(market(d24=(110, 120, 110, 112)), november(24))
+
+    assert desk.exits() == [("take_profit", 115.0, 5), ("trailing_stop", 111.6, 5)]
+    assert desk.all("SELECT quantity_pct FROM position_exits ORDER BY id") == [(0.5,), (1.0,)]
+    assert ctx.results == {"exits_triggered": 2}
+
+
+def test_a_look_ends_where_the_position_was_closed(desk: Desk) -> None:
+    desk.hold()
+
+    desk.run(market(d24=(95, 96, 89, 92), d25=(50, 51, 49, 50)), november(25))
+
+    assert desk.one("last_checked_at, last_price") == ("2020-11-24T21:00:00.000Z", 92.0)
+
+
 def test_a_promotion_to_breakeven_is_kept_without_an_exit(desk: Desk) -> None:
     desk.hold(day=24)
 
@@ -515,6 +541,22 @@ def test_a_look_in_mid_session_does_not_hide_the_rest_of_that_day(desk: Desk) ->
     desk.run(prices, november(25, 18))
 
     assert desk.exits() == [("stop_loss", 90.0, 10)]
+
+
+@pytest.mark.parametrize(
+    ("bars", "made_at"),
+    [([], november(23, 18)), ([bar_of(24)], november(24, 20))],
+    ids=["at the cursor", "before the last bar's end"],
+)
+def test_a_quote_that_is_not_news_is_not_judged(desk: Desk, bars: list[Bar], made_at: datetime) -> None:
+    desk.hold()
+    (position,) = open_stocks(desk.conn)
+    quote = Quote(price=ticks(80), at=made_at, basis="old")
+
+    _, exits, mark = walk(position, bars, quote, CALENDAR, StockRules())
+
+    assert exits == []
+    assert mark.price == ticks(100)
 
 
 def test_an_earlier_instant_than_the_cursor_asks_no_prices_and_does_nothing(desk: Desk) -> None:

@@ -17,6 +17,8 @@ from phases.calendar import ExchangeCalendar
 from phases.money import ticks
 from phases.prices.breaker import Breaker, BreakerOpen
 from phases.prices.csv import COLUMNS, CsvPrices
+from phases.prices.sample import SamplePrices
+from phases.sample import SAMPLE_AS_OF
 from phases.tools import Bar, PricesUnavailable, Quote
 
 REAL = Path(__file__).parents[3] / "shared/data/wsb/market_prices_2020-09_2021.csv"
@@ -156,6 +158,13 @@ def test_a_quote_is_stale_after_three_more_sessions_whatever_holidays_lie_betwee
     assert prices.quote("GME", at(last_fresh, 20)) is not None
     assert prices.quote("GME", at(stale, 14, 29)) is not None
     assert prices.quote("GME", at(stale, 14, 30)) is None
+
+
+def test_a_bar_that_begins_and_ends_at_the_very_instants_belongs_to_the_answer() -> None:
+    prices = prices_of(TWO_DAYS)
+
+    assert len(prices.bars("GME", at(TUESDAY, 14, 30), at(TUESDAY, 21))) == 1
+    assert prices.bars("GME", at(TUESDAY, 14, 31), at(TUESDAY, 21)) == []
 
 
 def test_an_unknown_ticker_has_no_quote_and_no_bars() -> None:
@@ -322,6 +331,19 @@ def test_the_one_warning_of_an_outage_names_what_was_left_out() -> None:
         prices.warn_if_open(warn)
 
     assert said == [("price_source_down", {"source": "dead", "skipped": ["D", "E"]})]
+
+
+# --- the bundled sample ---
+
+
+def test_the_samples_prices_are_all_usable_and_known_at_its_instant() -> None:
+    prices = SamplePrices(CALENDAR)
+
+    quote = prices.quote("GME", SAMPLE_AS_OF)
+
+    assert prices.ignored == {}
+    assert quote is not None
+    assert quote.basis == f"open {SAMPLE_AS_OF.date()}"
 
 
 # --- a real file ---
