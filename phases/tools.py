@@ -132,9 +132,9 @@ class Annotation:
 class Mapper(Protocol):
     """`ctx.map`."""
 
-    def __call__(
-        self, function: Callable[[ItemT], ResultT], items: Iterable[ItemT], /
-    ) -> Iterator[ResultT]: ...
+    def __call__(self, function: Callable[[ItemT], ResultT], items: Iterable[ItemT], /) -> Iterator[ResultT]:
+        """Yield `function(item)` for each item, in order."""
+        ...
 
 
 class Analyzer(Protocol):
@@ -143,6 +143,8 @@ class Analyzer(Protocol):
     name: str
     batch: int
     """Comments between two check points: five where an answer costs money, more where it costs nothing."""
+    picks_per_post: int
+    """How many comments of a post are worth its while: 50 where an answer costs money, else all of them."""
 
     def annotate_all(self, excerpts: Iterable[Excerpt], run_map: Mapper) -> Iterator[Annotation | None]:
         """Yield one annotation an excerpt, in order; `None` where that one could not be annotated.

@@ -12,16 +12,16 @@ from phases.analyzers.text import shortened
 from phases.analyzers.tokens import Token
 
 MAX_SUMMARY_CHARS: Final = 200
-MIN_CHARS: Final = 80
+MIN_CHARS: Final = 60
 LONG_CHARS: Final = 250
-POINTS_NEEDED: Final = 3
+POINTS_NEEDED: Final = 2
 
 _FIGURE: Final = re.compile(r"\$\d|\d%|\d[xXbBmM]\b|\d{2}")
 _ARGUES: Final[frozenset[Role]] = frozenset({"reason", "fundamentals", "technicals"})
 
 
 def has_reasoning(text: str, tokens: Sequence[Token], matches: Sequence[Match]) -> bool:
-    """Return whether a text gives at least three kinds of support for what it says.
+    """Return whether a text gives at least two kinds of support for what it says.
 
     A connective (because, due to), terms of fundamentals, terms of technicals, figures and length count one
     each, rich fundamentals two. A text that mostly asks doesn't argue.
