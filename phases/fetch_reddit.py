@@ -50,7 +50,7 @@ def fetch_reddit(conn: sqlite3.Connection, ctx: Context) -> None:
     """Store what the source has of the subreddit up to `as_of`, and link the look-back's comments to the run.
 
     Raises:
-        SourceUnavailable: The source can't be read, or has no usable comment within the look-back.
+        SourceUnavailable: The source can't be read, or has no comment of the subreddit up to `as_of`.
         ValueError: `params["lookback_hours"]` is unusable.
     """
     tools = ctx.tools
@@ -180,7 +180,7 @@ FROM run_comments r JOIN comments c ON c.id = r.comment_id WHERE r.run_id = ?
 def _report(conn: sqlite3.Connection, ctx: Context, window: Window, tally: Tally) -> None:
     comments, usable, posts = conn.execute(_COUNTS, (ctx.run_id,)).fetchone()
     if usable == 0:
-        raise SourceUnavailable(_nothing_usable(ctx, window, tally))
+        _report_nothing(ctx, window, tally)
     ctx.results["posts"] = posts
     ctx.results["comments"] = comments
     ctx.results["comments_without_text"] = comments - usable
@@ -193,6 +193,14 @@ def _report(conn: sqlite3.Connection, ctx: Context, window: Window, tally: Tally
             reasons=unexpected,
             examples=examples,
         )
+
+
+def _report_nothing(ctx: Context, window: Window, tally: Tally) -> None:
+    """Warn where the source is only quiet: open positions are still watched. Fail where it has nothing."""
+    said = _nothing_usable(ctx, window, tally)
+    if tally.newest is None:
+        raise SourceUnavailable(said)
+    ctx.warn("no_recent_comments", said, newest=stamp(tally.newest))
 
 
 def _nothing_usable(ctx: Context, window: Window, tally: Tally) -> str:

@@ -435,12 +435,10 @@ def test_unexpected_skips_are_warned_of_with_the_first_places(fetch: Fetch) -> N
     ("items", "said"),
     [
         ([], "no comment by then"),
-        ([comment("c1", body=None)], "newest comment is of 2025-03-12T17:00:00.000Z"),
-        ([comment("c1", hours_ago=900)], "newest comment is of 2025-02-03"),
         ([Skipped(reason="other_subreddit")], "1 other_subreddit"),
     ],
 )
-def test_a_source_without_a_usable_comment_fails_the_run_and_says_what_to_do(
+def test_a_source_without_any_comment_fails_the_run_and_says_what_to_do(
     items: list[SourceItem], said: str, fetch: Fetch
 ) -> None:
     with pytest.raises(SourceUnavailable) as failure:
@@ -449,6 +447,23 @@ def test_a_source_without_a_usable_comment_fails_the_run_and_says_what_to_do(
     assert said in str(failure.value)
     assert "between 2025-03-11T18:00:00.000Z and 2025-03-12T18:00:00.000Z" in str(failure.value)
     assert "set as_of" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (comment("c1", body=None), "newest comment is of 2025-03-12T17:00:00.000Z"),
+        (comment("c1", hours_ago=900), "newest comment is of 2025-02-03"),
+    ],
+)
+def test_a_quiet_source_is_a_warning_because_open_positions_are_still_watched(
+    item: SourceItem, said: str, fetch: Fetch
+) -> None:
+    ctx = fetch([item])
+
+    (warning,) = ctx.warnings
+    assert warning["type"] == "no_recent_comments"
+    assert said in warning["message"]
 
 
 def test_a_source_that_fails_in_the_middle_fails_the_phase(conn: sqlite3.Connection, fetch: Fetch) -> None:
