@@ -363,6 +363,13 @@ def test_a_deletion_purges_the_text_and_what_may_quote_it_and_keeps_our_own_word
     assert row == (None, None, None, "bullish", 1, 0.8)
 
 
+def test_who_has_no_text_counts_as_nobody(conn: sqlite3.Connection, fetch: Fetch) -> None:
+    fetch([comment("c1", author="removed by a moderator", body=None), comment("c2")])
+
+    assert content(conn)["comments"][0][2:4] == (None, None)
+    assert len(content(conn)["authors"]) == 1
+
+
 def test_a_deleted_text_never_comes_back(conn: sqlite3.Connection, fetch: Fetch) -> None:
     fetch([deleted(comment("c1")), comment("c2")])
 

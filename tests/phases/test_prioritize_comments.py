@@ -146,6 +146,7 @@ def test_depth_costs_up_to_three_tenths(depth: int, penalty: float) -> None:
         (23, 18, 0.68, 45, 0.753),
         (45, 5, 0.32, 60, 0.304),
         (10, 0, 0.0, 0, 0.0),  # an accuracy of zero is known, not missing
+        (10, 0, 0.0, -9, 0.0),  # first seen after `as_of`, by a later run
         (0, 0, None, 400, 0.5),
     ],
 )
