@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from statemachine.connection import connect_read_only
+from statemachine.errors import DatabaseUnusable
 from statemachine.store import Event, Run, RunStore
 from statemachine.table import INITIAL, RESUME, START, TERMINAL, status_of
 
@@ -29,6 +30,7 @@ class Violation:
 
 
 Finding = tuple[int | None, str]
+Check = Callable[[sqlite3.Connection], Iterator[Finding]]
 Edges = set[tuple[str, str, str]]
 
 
@@ -49,18 +51,34 @@ def verify(db: Path | sqlite3.Connection, run_id: int | None = None) -> list[Vio
 
 
 def _verify(conn: sqlite3.Connection, run_id: int | None) -> list[Violation]:
-    if run_id is not None:
-        RunStore(conn).read(run_id)
+    _refuse_foreign(conn)
+    damage = list(_asked(conn, "file_is_intact", _is_intact))
+    if damage:
+        return damage  # of rows on damaged pages nothing can be said, and to read them may take for ever
     found: list[Violation] = []
-    for name, check in {**_FILE, **_TABLES}.items():
+    for name, check in {**_TABLES, "history": _histories(run_id)}.items():
         found += [
-            Violation(where, name, said)
-            for where, said in check(conn)
-            if run_id is None or where in {None, run_id}
+            each for each in _asked(conn, name, check) if run_id is None or each.run_id in {None, run_id}
         ]
-    for run, events in _histories(conn, run_id):
-        found += [Violation(run.id, "history", said) for said in _folded(conn, run, events)]
     return found
+
+
+def _refuse_foreign(conn: sqlite3.Connection) -> None:
+    try:
+        ours = conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'analysis_runs'").fetchone()
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(f"the database can't be read: {error}; restore it from a backup") from error
+    if ours is None:
+        raise DatabaseUnusable("the database has no table of runs; name the file that phaseline has made")
+
+
+def _asked(conn: sqlite3.Connection, name: str, check: Check) -> Iterator[Violation]:
+    """Check one invariant; that it can't be checked is a violation as well."""
+    try:
+        for run_id, said in check(conn):
+            yield Violation(run_id, name, said)
+    except (sqlite3.Error, ValueError) as error:  # a damaged page, or bytes that are no text or no JSON
+        yield Violation(None, name, f"this can't be checked: {error}")
 
 
 # --- the file ---
@@ -96,7 +114,7 @@ def _has_guards(conn: sqlite3.Connection) -> Iterator[Finding]:
             yield None, f"the guard {name} is missing"
 
 
-# --- rows that one query can judge ---
+# --- what one query can judge ---
 
 
 def _query(sql: str, sentence: str) -> Callable[[sqlite3.Connection], Iterator[Finding]]:
@@ -107,12 +125,9 @@ def _query(sql: str, sentence: str) -> Callable[[sqlite3.Connection], Iterator[F
     return check
 
 
-_FILE: Final = {
-    "file_is_intact": _is_intact,
+_TABLES: Final[Mapping[str, Check]] = {
     "foreign_keys": _keeps_foreign_keys,
     "guards": _has_guards,
-}
-_TABLES: Final = {
     "status_is_the_state's": _query(
         "SELECT id, status, state FROM analysis_runs WHERE status <>"
         " CASE WHEN state IN ('completed', 'failed') THEN state ELSE 'running' END",
@@ -160,15 +175,23 @@ _TABLES: Final = {
 # --- histories ---
 
 
-def _histories(conn: sqlite3.Connection, run_id: int | None) -> Iterator[tuple[Run, list[Event]]]:
-    store = RunStore(conn)
+def _histories(run_id: int | None) -> Check:
+    def check(conn: sqlite3.Connection) -> Iterator[Finding]:
+        store = RunStore(conn)
+        for run in _runs(store, run_id):
+            for said in _folded(conn, run, store.events(run.id, limit=-1)):
+                yield run.id, said
+
+    return check
+
+
+def _runs(store: RunStore, run_id: int | None) -> Iterator[Run]:
     if run_id is not None:
-        yield store.read(run_id), store.events(run_id, limit=-1)
+        yield store.read(run_id)
         return
     before: int | None = None
     while page := store.runs(before=before, limit=200):
-        for run in page:
-            yield run, store.events(run.id, limit=-1)
+        yield from page
         before = page[-1].id
 
 
