@@ -515,6 +515,16 @@ def test_a_bar_of_the_entry_day_sells_nothing(desk: Desk) -> None:
     assert desk.exits() == []
 
 
+def test_a_cursor_from_before_the_entry_counts_as_the_entry(desk: Desk) -> None:
+    desk.hold(day=24)
+    desk.conn.execute("UPDATE positions SET last_checked_at = '2020-11-23T21:00:00.000Z'")
+    desk.conn.commit()
+
+    desk.run(market(d24=(100, 101, 85, 100), d25=(100, 101, 99, 100)), november(25))
+
+    assert desk.exits() == []
+
+
 def test_the_close_of_the_entry_day_came_after_the_entry_and_may_sell(desk: Desk) -> None:
     desk.hold()
 
