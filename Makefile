@@ -37,6 +37,9 @@ check: $(STAMPS)/test ## Lint, formatting, types, import rules, fresh diagrams
 diagrams: install ## Draw the diagrams again from the one table
 	$(BIN)/python diagrams/generate.py
 
+bench: install ## Measure each figure beside its floor, and keep the table in docs/performance.md
+	$(BIN)/python -m benchmarks
+
 ifneq ($(filter diagrams,$(MAKECMDGOALS)),)
 check: diagrams # so that `make -j diagrams test` draws before it compares
 endif
