@@ -28,12 +28,12 @@ from statemachine.errors import (
     RunOwned,
     TransactionLost,
 )
-from statemachine.live import Live, Step
+from statemachine.live import Live, Outcome, Step
 from statemachine.machine import MAX_MESSAGE, Boundary, take
 from statemachine.owner import Owner
 from statemachine.redaction import Redact, capped
 from statemachine.registry import Registry
-from statemachine.store import CancelWaiting, Results, Run, RunStore, Warnings, dumps
+from statemachine.store import CancelWaiting, Results, Run, RunStore, dumps
 from statemachine.table import ADVANCE, CANCEL, FAIL, RESUME, TIME_OUT, allowed
 
 _log = logging.getLogger("phaseline.run")
@@ -53,19 +53,6 @@ class Recovery:
     mode: Literal["resume", "fail"] = "resume"
     max_attempts: int = 3
     """Further times that one phase may be entered after crashes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """The edge that a phase's end asks for, and why."""
-
-    trigger: str
-    code: str | None = None
-    message: str | None = None
-    detail: dict[str, Json] | None = None
-    """Kept with the event."""
-    trace: str = ""
-    """The whole traceback, for the log."""
 
 
 def failure(error: BaseException, redact: Redact) -> Outcome:
@@ -224,12 +211,12 @@ class Driver:
 
     def _run_phase(self, run: Run) -> Run:
         self._run = run
-        self._live.step = None
+        self._live.step, self._live.said = None, lambda: run.warnings
         if run.cancel_requested or self._live.cancelling:
-            return self._leave(Outcome(trigger=CANCEL, code="cancelled", message=CANCELLED), run.warnings)
+            return self._leave(Outcome(trigger=CANCEL, code="cancelled", message=CANCELLED))
         self._conn.reset()
         ended: BaseException | None = None
-        context: Context | None = None
+        results: Results = {}
         try:
             context = Context(
                 run,
@@ -238,19 +225,19 @@ class Driver:
                 check_point=self.check_point,
                 mapper=self._mapper,
             )
+            results, self._live.said = context.results, context.warnings.copy
             self._registry.phase_of(run.state).function(self._conn, context)
         except BaseException as error:  # noqa: BLE001  # whatever a phase raises becomes an edge, here only
             ended = error
         self._conn.reset()
         self._live.warn_if_slow()
-        said = run.warnings if context is None else context.warnings.copy()
         outcome = self._outcome(ended)
-        if outcome.trigger == ADVANCE and context is not None:
-            advanced = self._advance(context.results, said)
+        if outcome.trigger == ADVANCE:
+            advanced = self._advance(results)
             if isinstance(advanced, Run):
                 return advanced
             outcome = advanced
-        return self._leave(outcome, said)
+        return self._leave(outcome)
 
     def _outcome(self, ended: BaseException | None) -> Outcome:
         """Return the edge that the end of a phase asks for; raise where it may take none."""
@@ -275,46 +262,46 @@ class Driver:
             now = self._store.read(self._run.id)
         return (now.owner, now.version) == (self._run.owner, self._run.version)
 
-    def _boundary(self, outcome: Outcome, results: Results | None, warnings: Warnings | None) -> Boundary:
+    def _boundary(self, outcome: Outcome, results: Results | None) -> Boundary:
         return Boundary(
             at=self._now(),
             owner=self._owner.token,
             active_s=self._live.active_s(),
             results=results,
-            warnings=warnings,
+            warnings=self._live.said(),
             error_code=outcome.code,
             error_message=outcome.message,
             detail=outcome.detail,
         )
 
-    def _advance(self, results: Results, warnings: Warnings | None) -> Run | Outcome:
+    def _advance(self, results: Results) -> Run | Outcome:
         """Commit the boundary; return the run, or the edge to take instead where it can't be committed."""
         try:
             dumps(results)
-            return self._take(Outcome(trigger=ADVANCE), results, warnings)
+            return self._take(Outcome(trigger=ADVANCE), results)
         except CancelWaiting:
             return Outcome(trigger=CANCEL, code="cancelled", message=CANCELLED)
         except (sqlite3.Error, TransactionLost, TypeError, ValueError, RecursionError) as error:
             return failure(error, self._redact)
 
-    def _leave(self, outcome: Outcome, warnings: Warnings | None) -> Run:
+    def _leave(self, outcome: Outcome) -> Run:
         """Take an edge into `failed`; its `before` discards the open transaction."""
         assert self._run is not None, "a phase has ended"
         self._say(outcome)
         try:
-            return self._take(outcome, None, warnings)
+            return self._take(outcome, None)
         except sqlite3.Error as error:
-            self._live.failure = (outcome.code or "error", outcome.message or "")
+            self._live.unwritten = dataclasses.replace(outcome, warnings=self._live.said())
             raise FailureUnrecorded(
                 f"run {self._run.id} failed ({outcome.message}) and the database could not take it: {error}"
             ) from error
 
-    def _take(self, outcome: Outcome, results: Results | None, warnings: Warnings | None) -> Run:
+    def _take(self, outcome: Outcome, results: Results | None) -> Run:
         conn, run = self._conn, self._run
         assert run is not None, "a phase has ended"
         with conn.engine():
             conn.raise_if_revoked()
-            boundary = self._boundary(outcome, results, warnings)
+            boundary = self._boundary(outcome, results)
             moved = take(
                 self._registry,
                 self._store,

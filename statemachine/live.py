@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from statemachine.contract import Clock
+from statemachine.contract import Clock, Json
 
 if TYPE_CHECKING:
     from statemachine.connection import PhaseConnection
@@ -65,6 +65,21 @@ class Step:
     unit: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The edge that the end of a phase asks for, and why."""
+
+    trigger: str
+    code: str | None = None
+    message: str | None = None
+    detail: dict[str, Json] | None = None
+    """Kept with the event."""
+    trace: str = ""
+    """The whole traceback, for the log."""
+    warnings: list[dict[str, Json]] | None = None
+    """What was said up to it; `None` keeps what is stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """A refused step that waits for the next commit to be recorded."""
@@ -89,9 +104,13 @@ class Live:
     """Called after each commit, and at most a few times a second for progress."""
     started: float = field(init=False)
     step: Step | None = None
+    said: Callable[[], list[dict[str, Json]] | None] = lambda: None
+    """Returns the warnings so far of the phase that is running."""
     cancelling: bool = False
     failure: tuple[str, str] | None = None
     """Error code and message of a failure that could not be written yet."""
+    unwritten: Outcome | None = None
+    """The same failure as the driver left it."""
     conn: PhaseConnection | None = None
     notes: deque[Note] = field(default_factory=deque[Note])
     _warned: threading.Lock = field(default_factory=threading.Lock)

@@ -11,8 +11,10 @@ import hashlib
 import logging
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
@@ -20,7 +22,7 @@ from typing import Final, Literal
 from statemachine.clock import SystemClock, stamp
 from statemachine.connection import PhaseConnection, connect, transaction
 from statemachine.contract import Clock, Json, RunAbandoned, RunMovedOn, RunStopping
-from statemachine.driver import CANCELLED, Driver, Outcome, Recovery, ToolsFactory, failure, take_over
+from statemachine.driver import CANCELLED, Driver, Recovery, ToolsFactory, failure, take_over
 from statemachine.errors import (
     AlreadyRunning,
     DatabaseUnusable,
@@ -33,13 +35,13 @@ from statemachine.errors import (
     StoreBusy,
     ThreadUnavailable,
 )
-from statemachine.live import Limits, Live, Note
+from statemachine.live import Limits, Live, Note, Outcome
 from statemachine.machine import Boundary, take
 from statemachine.owner import Owner
 from statemachine.redaction import redactor
 from statemachine.registry import Registry
 from statemachine.store import MAX_REFUSALS, Run, RunReader, RunStore, dumps, prepare
-from statemachine.table import CANCEL, FAIL, RESUME, TIME_OUT, allowed
+from statemachine.table import CANCEL, FAIL, RESUME, TERMINAL, TIME_OUT, allowed
 from statemachine.workers import Kind, Workers
 
 _log = logging.getLogger("phaseline.run")
@@ -48,6 +50,8 @@ REQUEST_BUSY_S: Final = 5.0
 """How long a request waits for another writer before it answers "busy"."""
 KEEPER_S: Final = 1.0
 """How often the keeper looks, at least."""
+RETRY_S: Final = 60.0
+"""Longest pause between two tries to write a failure; the first ones come sooner."""
 NOTIFY_S: Final = 0.25
 """Progress is told to subscribers at most so often."""
 
@@ -57,6 +61,16 @@ _PERSONS: Final = (CANCEL, RESUME)
 
 def _no_tools(_params: Mapping[str, Json]) -> None:
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Unrecorded:
+    """A failure that could not be written, and when that is tried again."""
+
+    live: Live
+    outcome: Outcome
+    due_s: float
+    pause_s: float
 
 
 class Runner:
@@ -113,11 +127,13 @@ class Runner:
         self._write_lock = threading.Lock()
         self._reader = RunReader(db)
         self._read_lock = threading.RLock()
+        self._notes: deque[tuple[Run, Note]] = deque(maxlen=MAX_REFUSALS)
+        """Refused steps of runs that nobody drives, waiting for the write lock."""
         self._guard = threading.Lock()
-        """Guards the four fields below."""
+        """Guards the fields below."""
         self._lives: dict[int, Live] = {}
         self._threads: dict[int, tuple[Live, threading.Thread]] = {}
-        self._unrecorded: dict[int, Outcome] = {}
+        self._unrecorded: dict[int, _Unrecorded] = {}
         self._abandoned: list[threading.Thread] = []
         self._subscribers: list[Callable[[int], None]] = []
         self._told: dict[int, float] = {}
@@ -184,7 +200,7 @@ class Runner:
             live.cancelling = True
             live.changed()
             return run
-        if self._owner.is_alive(run.owner):
+        if self._is_driven(run):
             with self._writing() as store:
                 if store.request_cancel(run):
                     return store.read(run_id)
@@ -193,7 +209,7 @@ class Runner:
         try:
             return self._settle(run, Outcome(trigger=CANCEL, code="cancelled", message=CANCELLED))
         except RunMovedOn:
-            return self.cancel(run_id)  # somebody took it over meanwhile: ask them
+            return self.cancel(run_id)  # it ended or was taken over meanwhile: judge anew
 
     def resume(self, run_id: int) -> Run:
         """Enter the phase that a run failed in again; earlier phases are not run again.
@@ -324,10 +340,11 @@ class Runner:
         return stamp(self._clock.now())
 
     @contextmanager
-    def _writing(self) -> Generator[RunStore]:
-        if not self._write_lock.acquire(timeout=REQUEST_BUSY_S):
+    def _writing(self, *, patience_s: float = REQUEST_BUSY_S) -> Generator[RunStore]:
+        if not self._write_lock.acquire(timeout=patience_s):
             raise StoreBusy("the database is busy with another write; try again in a moment")
         try:
+            self._conn.execute(f"PRAGMA busy_timeout = {patience_s * 1000:.0f}")
             with transaction(self._conn):
                 yield RunStore(self._conn)
         finally:
@@ -388,11 +405,11 @@ class Runner:
     def _live_or_refuse(self, run: Run, trigger: str) -> Live | None:
         """Return the live run where this process drives it; refuse what a person may not ask now."""
         driven = self._is_driven(run)
+        if not driven and run.state not in TERMINAL:
+            self._must_know(run)
         legal = [each for each in allowed(self.registry.edges, run.state) if each in _PERSONS]
-        if driven and run.registry != self.registry.fingerprint:
+        if driven:  # whatever its phases are, its owner can cancel it
             legal = [CANCEL]
-        if driven and RESUME in legal:
-            legal.remove(RESUME)
         if trigger not in legal:
             self._refuse(run, trigger, tuple(legal))
         return self._lives.get(run.id) if driven else None
@@ -401,17 +418,26 @@ class Runner:
         refusal = IllegalTransition(run.id, trigger, run.state, legal)
         note = Note(self._now(), run.state, trigger, str(refusal))
         live = self._lives.get(run.id)
-        try:
-            if live is not None:
-                # A commit of ours would break a phase that is in the middle of a SELECT.
-                if len(live.notes) < MAX_REFUSALS:
-                    live.notes.append(note)
-            elif not self._owner.is_alive(run.owner):
-                with self._writing() as store:
-                    store.record_refusal(run, state=run.state, trigger=trigger, why=note.why, at=note.at)
-        except (StoreBusy, sqlite3.Error) as error:
-            _log.info("a refused %s of run %d was not recorded: %s", trigger, run.id, error)
+        if live is not None:  # a commit of ours would break a phase that is in the middle of a SELECT
+            if len(live.notes) < MAX_REFUSALS:
+                live.notes.append(note)
+        elif not self._is_driven(run):
+            self._notes.append((run, note))
+            self._record_notes()
+            self._wake.set()
         raise refusal
+
+    def _record_notes(self) -> None:
+        """Record the refused steps that wait, if nobody is writing; else the keeper tries again."""
+        try:
+            with self._writing(patience_s=0.0) as store:
+                while self._notes:
+                    run, note = self._notes.popleft()
+                    store.record_refusal(
+                        run, state=note.state, trigger=note.trigger, why=note.why, at=note.at
+                    )
+        except (StoreBusy, sqlite3.Error) as error:
+            _log.info("%d refused steps wait to be recorded: %s", len(self._notes), error)
 
     def _settle(self, run: Run, outcome: Outcome) -> Run:
         """Take an edge into `failed` from outside the run's thread."""
@@ -420,6 +446,7 @@ class Runner:
             at=self._now(),
             owner=None,
             active_s=run.active_s if live is None else live.active_s(),
+            warnings=outcome.warnings,
             error_code=outcome.code,
             error_message=outcome.message,
             detail=outcome.detail,
@@ -502,11 +529,8 @@ class Runner:
             thread.start()
             self._wake.set()
         except RuntimeError as error:
-            no_thread = Outcome(trigger=FAIL, code="error", message=f"no thread for the run: {error}")
-            try:
-                self._settle(run, no_thread)
-            except (sqlite3.Error, StoreBusy):
-                self._keep_trying(live, no_thread)
+            message = f"no thread for the run: {error}"
+            self._retry(live, Outcome(trigger=FAIL, code="error", message=message))
             self._forget(live)
             raise ThreadUnavailable(f"run {run.id} was failed at once: {error}; free some memory") from error
 
@@ -529,8 +553,7 @@ class Runner:
             )  # no surprise
         except FailureUnrecorded as error:
             _log.error("%s; it is tried again", error, extra={"run_id": live.run_id})
-            code, message = live.failure or ("error", str(error))
-            self._keep_trying(live, Outcome(trigger=_trigger_of(code), code=code, message=message))
+            self._keep_trying(live, live.unwritten or failure(error, self._redact))
         except BaseException as error:  # noqa: BLE001  # nothing may leave a run without a thread and without a word
             outcome = failure(error, self._redact)
             _log.error(
@@ -560,9 +583,13 @@ class Runner:
                 self._idle.set()
 
     def _keep_trying(self, live: Live, outcome: Outcome) -> None:
+        """Let the keeper write a failure: at once, or after a longer and longer pause."""
         live.failure = (outcome.code or "error", outcome.message or "")
+        now_s = self._clock.monotonic()
         with self._guard:
-            self._unrecorded[live.run_id] = outcome
+            known = self._unrecorded.get(live.run_id)
+            pause_s = 0.0 if known is None else min(max(KEEPER_S, 2 * known.pause_s), RETRY_S)
+            self._unrecorded[live.run_id] = _Unrecorded(live, outcome, now_s + pause_s, pause_s)
         self._wake.set()
 
     def _tell(self, run_id: int) -> None:
@@ -603,12 +630,15 @@ class Runner:
         with self._guard:
             lives = dict(self._lives)
             unrecorded = dict(self._unrecorded)
-        for run_id, outcome in unrecorded.items():
-            self._retry(run_id, outcome)
+        for failed in unrecorded.values():
+            if failed.due_s <= self._clock.monotonic():
+                self._retry(failed.live, failed.outcome)
         waits = [self._watch(live) for run_id, live in lives.items() if run_id not in unrecorded]
         if lives:
             self._hear_cancels(lives)
-        return min([KEEPER_S, *waits]) if lives else None
+        if self._notes:
+            self._record_notes()
+        return min([KEEPER_S, *waits]) if lives or unrecorded or self._notes else None
 
     def _watch(self, live: Live) -> float:
         """Warn or abandon if that is due; return the seconds until either may be."""
@@ -616,7 +646,7 @@ class Runner:
         active_s, abandon_at_s = live.active_s(), live.limits.abandon_at_s
         if abandon_at_s is not None and active_s >= abandon_at_s:
             self._abandon(live)
-            return 0.0
+            return KEEPER_S
         ahead = [
             at - active_s for at in (live.limits.soft_s, abandon_at_s) if at is not None and at > active_s
         ]
@@ -646,13 +676,19 @@ class Runner:
             live.limits.abandon_after_s,
             extra={"run_id": live.run_id},
         )
-        detail: dict[str, Json] = {"abandoned": True}
-        outcome = Outcome(trigger=TIME_OUT, code="timeout", message=live.limits.message, detail=detail)
-        self._retry(live.run_id, outcome)
+        outcome = Outcome(
+            trigger=TIME_OUT,
+            code="timeout",
+            message=live.limits.message,
+            detail={"abandoned": True},
+            warnings=live.said(),
+        )
+        self._retry(live, outcome)
         self._forget(live)
 
-    def _retry(self, run_id: int, outcome: Outcome) -> None:
-        """Write a failure on a fresh connection; keep it for the next round where that fails too."""
+    def _retry(self, live: Live, outcome: Outcome) -> None:
+        """Write a failure from outside the run's thread; keep it for later where that fails too."""
+        run_id = live.run_id
         try:
             run = self._read(run_id)
             if run.owner == self._owner.token:
@@ -662,13 +698,12 @@ class Runner:
         except (sqlite3.Error, PhaselineError) as error:
             _log.warning("the failure of run %d still can't be written: %s", run_id, error)
             self._reopen()
-            live = self._lives.get(run_id)
-            if live is not None:
-                self._keep_trying(live, outcome)
+            self._keep_trying(live, outcome)
             return
         with self._guard:
             self._unrecorded.pop(run_id, None)
-            self._lives.pop(run_id, None)
+            if self._lives.get(run_id) is live:  # and not that of a person's resume, a moment later
+                self._lives.pop(run_id)
 
     def _reopen(self) -> None:
         with self._write_lock:
@@ -687,10 +722,6 @@ def _owner_of(db: Path) -> Owner:
         raise DatabaseUnusable(
             f"can't lock {error.filename or db}: {error.strerror}; check the permissions beside the database"
         ) from error
-
-
-def _trigger_of(code: str) -> str:
-    return {"timeout": TIME_OUT, "cancelled": CANCEL}.get(code, FAIL)
 
 
 @contextmanager
