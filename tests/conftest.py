@@ -10,9 +10,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from statemachine.verify import verify
 from tests.fakes import FakeClock
+
+# The same examples each time, so that a failure is a change's own; `--hypothesis-profile=search` looks further.
+settings.register_profile("house", derandomize=True, deadline=None)
+settings.register_profile("search", max_examples=2_000, deadline=None)
+settings.load_profile("house")
 
 _MEMORY = Path("/dev/shm")
 """Where present, a file system without a disk: the engine syncs every commit, and tests make many."""
