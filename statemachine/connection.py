@@ -315,15 +315,13 @@ class PhaseCursor(sqlite3.Cursor):
 
     def execute(self, sql: str, parameters: Any = (), /) -> PhaseCursor:
         """Run one statement."""
-        with _guarded(self).guarding(sql):
-            super().execute(sql, parameters)
+        _guarded(self).guard(super().execute, sql, parameters)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> PhaseCursor:
         """Run one statement for each set of parameters."""
         rows = list(parameters)  # first: what makes them may take its time, and the lock and transaction wait
-        with _guarded(self).guarding(sql):
-            super().executemany(sql, rows)
+        _guarded(self).guard(super().executemany, sql, rows)
         return self
 
     def fetchone(self) -> Any:
@@ -462,19 +460,18 @@ class PhaseConnection(sqlite3.Connection):
 
     # -- the phase's side --
 
-    @contextmanager
-    def guarding(self, sql: str) -> Generator[None]:
-        """Begin before a write, and say clearly why a statement was refused."""
+    def guard(self, execute: Callable[..., object], sql: str, parameters: Any) -> None:
+        """Execute for the phase: begin before a write, and say clearly why a statement was refused."""
         with self.lock:
             if getattr(self._engine, "on", False):
-                yield
+                execute(sql, parameters)
                 return
             self.raise_if_revoked()
             self._refusals.clear()
             try:
                 if is_write(sql):
                     self._begin_for_phase()
-                yield
+                execute(sql, parameters)
             except sqlite3.DatabaseError as error:
                 if self._refusals and not self.revoked:
                     raise ForbiddenStatement(self._refusals[0]) from error
