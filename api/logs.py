@@ -20,6 +20,8 @@ def configure(settings: Settings) -> None:
     """Send every record of this process to stderr, as the settings say; call it once, at start-up."""
     formatters: dict[str, type[Plain | Lines]] = {"plain": Plain, "json": Lines}
     _install(formatters[settings.log_format](redactor(settings.secrets())), settings.log_level)
+    if settings.log_level == "INFO":
+        logging.getLogger("uvicorn").setLevel("WARNING")  # its lines say nothing that ours don't
 
 
 def configure_briefly(settings: Settings) -> None:

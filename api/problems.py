@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.headers import SECURITY_HEADERS
 from api.params import BadParam
 from statemachine.connection import is_busy
 from statemachine.errors import (
@@ -135,4 +136,6 @@ async def _database(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(_request: Request, _error: Exception) -> Response:
-    return problem(500, "internal_error", "something went wrong here; the server's log says what")
+    said = "something went wrong here; the server's log says what"
+    # Starlette answers this outside of all middleware, the one that adds the headers included.
+    return problem(500, "internal_error", said, headers=SECURITY_HEADERS)

@@ -17,23 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import body
 from api.body import Refused
+from api.headers import SECURITY_HEADERS
 from api.problems import problem
 from api.settings import Settings
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS: Final = frozenset({"/healthz", "/", "/ui"})
 OPEN_PREFIX: Final = "/ui/"
-SECURITY_HEADERS: Final = {
-    "content-security-policy": "default-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "x-frame-options": "DENY",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
-"""What every answer carries, unless its route has said otherwise."""
-
 _RAW_HEADERS: Final = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _ONLY_ONCE: Final = (b"host", b"origin", b"authorization", b"content-length", b"content-type")
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}

@@ -77,8 +77,13 @@ def _listening(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         raise AddressUnusable(
-            f"can't listen on {host} port {port}: {error.strerror or error}; choose another with --port"
+            f"can't listen on {host} port {port}: {_reason(error)}; choose another with --port"
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    # create_server adds the address to strerror, and a name that can't be resolved has a negative number.
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 
 def _url(listener: socket.socket) -> str:

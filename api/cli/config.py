@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 
 import click
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 from api.cli.options import given_flags, json_option, settings, settings_flags
 from api.cli.text import as_json, put, put_table
 from api.settings import Settings, origins
+from statemachine.clock import stamp
 
 MASK = "********"
 
@@ -38,4 +40,6 @@ def _value(value: Any) -> Any:
         return MASK
     if isinstance(value, tuple):
         return ",".join(cast("tuple[str, ...]", value))
+    if isinstance(value, datetime):
+        return stamp(value)
     return value if value is None or isinstance(value, int | float) else str(value)

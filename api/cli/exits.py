@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from enum import IntEnum
 
 from api.cli.text import say
@@ -69,5 +70,6 @@ def _code(error: Exception) -> Exit | None:
         (BadParam, Exit.USAGE),
         (RunNotFound, Exit.NOT_FOUND),
         (PhaselineError, Exit.FAILED),
+        (sqlite3.Error, Exit.FAILED),
     )
     return next((code for kind, code in table if isinstance(error, kind)), None)

@@ -81,6 +81,8 @@ def reading(of: Settings) -> Generator[RunReader]:
         raise NothingThere(f"there is no database {of.db} yet; `phaseline analyze` makes it")
     reader = RunReader(of.db)
     try:
+        if reader.conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'analysis_runs'").fetchone() is None:
+            raise NothingThere(f"the database {of.db} holds no runs; `phaseline analyze` makes the first")
         yield reader
     finally:
         reader.close()
