@@ -110,6 +110,8 @@ class Shim:
 
 
 COMPLETED: Final = 999
+LONG_S: Final = 120.0
+"""Seconds after which whatever is tried again is due."""
 
 
 def acknowledged(run_id: int, phase: int, items: int) -> int:
@@ -219,6 +221,7 @@ def _lived(life: Life, actor: Actor, report: dict[str, Any]) -> None:
     finally:
         if life.heals:
             actor.shim.heal()
+            actor.clock.monotonic_s += LONG_S
             report["again"] = _goes_on(runner, dict(life.params))
         runner.close()
 
