@@ -11,7 +11,6 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -22,7 +21,7 @@ from statemachine.errors import DatabaseUnusable, RunNotFound
 from statemachine.registry import Registry
 from statemachine.table import START, status_of
 
-SCHEMA: Final = (files("statemachine").joinpath("schema.sql").read_text(encoding="utf-8"),)
+SCHEMA: Final = (Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"),)
 """Versions of the engine's tables, oldest first; a released one is never changed."""
 
 MAX_REFUSALS: Final = 100
