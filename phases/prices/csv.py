@@ -29,7 +29,7 @@ COLUMNS: Final = ("symbol", "date", "open", "high", "low", "close", "volume")
 MAX_AGE_SESSIONS: Final = 3
 """A price from before more sessions than this is stale, and no quote."""
 
-_NO_VALUE: Final = frozenset({"", "na", "n/a", "nan", "null", "none"})
+_NO_VALUE: Final = frozenset({"", "na", "n/a", "null", "none"})  # and what Decimal knows as NaN
 _TOO_MUCH_USD: Final = 10**11  # beyond it dollars don't survive a REAL column; see money.py
 
 
@@ -116,14 +116,14 @@ class _Table:
 
     def add(self, fields: Sequence[str]) -> None:
         """Take one row, fields as in `COLUMNS`; raises `ValueError` when it can't be understood."""
-        symbol, day_text, *numbers = (text.strip() for text in fields)
-        day = self._session_day(day_text)
+        symbol, day_text, *numbers = fields
+        day = self._session_day(day_text.strip())
         values = _values(numbers)
         if day is None:
             self.ignored["not_a_session"] += 1
         elif values is None:
             self.ignored["unusable_price"] += 1
-        elif not self.series[symbol.upper()].put(day, values):
+        elif not self.series[symbol.strip().upper()].put(day, values):
             self.ignored["repeated"] += 1
 
     def _session_day(self, text: str) -> int | None:
@@ -148,11 +148,11 @@ def _values(numbers: Sequence[str]) -> array[int] | None:
 
 def _number(text: str) -> Decimal | None:
     """Return a finite number, `None` for a missing one; raises `ValueError` for what is none at all."""
-    if text.lower() in _NO_VALUE:
-        return None
     try:
         number = Decimal(text)
     except InvalidOperation:
+        if text.strip().lower() in _NO_VALUE:
+            return None
         raise ValueError(f"{text[:40]!r} is not a number") from None
     return number if number.is_finite() and abs(number) < _TOO_MUCH_USD else None
 
