@@ -39,6 +39,7 @@ _ID: Final = re.compile(r"(?:t[13]_)?([0-9A-Za-z_-]{1,20})", re.ASCII)
 _GONE: Final = frozenset(
     {"", "[deleted]", "[removed]", "[deleted by user]", "[removed by reddit]", "[ removed by reddit ]"}
 )
+LONGEST_GONE: Final = max(map(len, _GONE))
 _BOTS: Final = frozenset({"automoderator", "visualmod", "wsbapp", "wsbvotebot", "remindditbot", "savevideo"})
 _BOT_ENDINGS: Final = ("_bot", "-bot", "Bot", "BOT")  # a person may well be called abbot or talbot
 _ENTITY: Final = re.compile(r"&(?:amp|lt|gt);")
@@ -204,7 +205,7 @@ def _edited_later(row: Row, wanted: Wanted) -> bool:
 
 def _author(row: Row) -> str | None:
     name = row.get("author")
-    if not isinstance(name, str) or name.strip().lower() in _GONE:
+    if not isinstance(name, str) or _says_gone(name):
         return None
     return name.replace("\0", "").strip()[:64] or None
 
@@ -235,10 +236,15 @@ def _text(value: object) -> str | None:
 
     Reddit writes `<`, `>` and `&` as entities, and only these. A NUL would end the text for SQLite.
     """
-    if not isinstance(value, str) or value.strip().lower() in _GONE:
+    if not isinstance(value, str) or _says_gone(value):
         return None
     shown = value[:MAX_TEXT_CHARS].replace("\0", "\ufffd")
     return _ENTITY.sub(lambda match: html.unescape(match[0]), shown) if "&" in shown else shown
+
+
+def _says_gone(text: str) -> bool:
+    said = text.strip()
+    return len(said) <= LONGEST_GONE and said.lower() in _GONE
 
 
 def _image_url(value: object) -> str | None:
