@@ -15,7 +15,7 @@ from hypothesis import settings
 from statemachine.verify import verify
 from tests.fakes import FakeClock
 
-# The same examples each time, so that a failure is a change's own; `--hypothesis-profile=search` looks further.
+# The same examples each time: a failure is of this change. `--hypothesis-profile=search` looks further.
 settings.register_profile("house", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2_000, deadline=None)
 settings.load_profile("house")
