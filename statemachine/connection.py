@@ -155,11 +155,22 @@ def _why(path: Path, error: sqlite3.Error) -> str:
         "SQLITE_NOTADB": "it is not a SQLite database; name another file",
         "SQLITE_CORRUPT": "it is damaged; restore it from a backup",
         "SQLITE_READONLY": "it can't be written; check its permissions",
-        "SQLITE_CANTOPEN": "it can't be opened; check that it exists and its permissions",
+        "SQLITE_CANTOPEN": "it can't be opened; check that it exists, its permissions and ulimit -n",
         "SQLITE_BUSY": "another process holds it; try again in a moment",
         "SQLITE_FULL": "the disk is full; make room and try again",
     }.get(name, f"{error}")
     return f"the database {path} can't be used: {hint}"
+
+
+@contextmanager
+def naming_damage(path: Path) -> Generator[None]:
+    """Raise `DatabaseUnusable` where SQLite finds, in mid-work, that the file is damaged."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise DatabaseUnusable(_why(path, error)) from error
+        raise
 
 
 @contextmanager

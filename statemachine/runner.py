@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from statemachine.clock import SystemClock, stamp
-from statemachine.connection import PhaseConnection, connect, transaction
+from statemachine.connection import PhaseConnection, connect, naming_damage, transaction
 from statemachine.contract import Clock, Json, RunAbandoned, RunMovedOn, RunStopping
 from statemachine.driver import CANCELLED, Driver, Recovery, ToolsFactory, failure, take_over
 from statemachine.errors import (
@@ -250,7 +250,7 @@ class Runner:
                 taken.append(self._taken_over(run))
             except RunMovedOn:
                 continue  # another process was quicker
-            except StoreBusy as error:
+            except (StoreBusy, sqlite3.Error) as error:
                 _log.warning("run %d can't be taken over yet: %s", run.id, error)
                 continue
             if taken[-1].owner is not None:
@@ -345,7 +345,7 @@ class Runner:
             raise StoreBusy("the database is busy with another write; try again in a moment")
         try:
             self._conn.execute(f"PRAGMA busy_timeout = {patience_s * 1000:.0f}")
-            with transaction(self._conn):
+            with naming_damage(self.db), transaction(self._conn):
                 yield RunStore(self._conn)
         finally:
             self._write_lock.release()
@@ -353,7 +353,7 @@ class Runner:
     @contextmanager
     def _reading(self) -> Generator[RunStore]:
         """Read what is committed, whoever is writing."""
-        with self._read_lock:
+        with naming_damage(self.db), self._read_lock:
             yield self._reader
 
     def _read(self, run_id: int) -> Run:
@@ -436,7 +436,7 @@ class Runner:
                     store.record_refusal(
                         run, state=note.state, trigger=note.trigger, why=note.why, at=note.at
                     )
-        except (StoreBusy, sqlite3.Error) as error:
+        except (PhaselineError, sqlite3.Error) as error:
             _log.info("%d refused steps wait to be recorded: %s", len(self._notes), error)
 
     def _settle(self, run: Run, outcome: Outcome) -> Run:

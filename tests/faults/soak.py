@@ -1,4 +1,4 @@
-"""`python -m tests.faults.soak [--minutes N] [--seed S]`: histories, power cuts and double kills until time is over.
+"""`python -m tests.faults.soak [--minutes N] [--seed S]`: histories and power cuts until time is over.
 
 Each round draws fresh seeds from the first one, and prints its figures; a violation names the seed that
 replays it (`python -m tests.faults.simulation SEED`). Returns 1 if there was one.
