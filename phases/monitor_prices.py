@@ -7,7 +7,7 @@ lies before it is never looked at again, so a second run changes nothing.
 A range (rules 1 to 3) is judged from complete bars, whenever the run comes. The current price (rules 4 to 7)
 is judged only when a run looks, and counts days up to the moment at which that price was made: a run on
 Sunday sees Friday's close on Friday. Runs at other times may therefore sell by rules 4 to 7 on other days; by
-rules 1 to 3 they differ only on the day of the entry, whose bar is unusable and whose close is a current price.
+rules 1 to 3 they differ on the day of the entry only: its bar is unusable, its close is a current price.
 """
 
 from __future__ import annotations
