@@ -80,7 +80,8 @@ def _outcome(signal: Row, position: Row | None, instrument: str) -> Row:
 
 def _positions_of(reader: RunReader, portfolio_id: int) -> list[Row]:
     rows = _rows(reader, f"SELECT {_POSITION} FROM positions WHERE portfolio_id = ?", (portfolio_id,))
-    return [_valued(row) for row in rows]
+    trail = _trailing_share(reader)
+    return [_valued(row, trail) for row in rows]
 
 
 def signal_comments(reader: RunReader, signal_id: int) -> list[Row]:
@@ -180,10 +181,18 @@ def _with_exits(reader: RunReader, found: Sequence[Row]) -> list[Row]:
         [each["id"] for each in found],
     )
     by_position = _grouped(sales, "position_id")
-    return [{**_valued(each), "position_exits": by_position.get(each["id"], [])} for each in found]
+    trail = _trailing_share(reader)
+    return [{**_valued(each, trail), "position_exits": by_position.get(each["id"], [])} for each in found]
 
 
-def _valued(row: Row) -> Row:
+def _trailing_share(reader: RunReader) -> float:
+    """Return how far below its peak a trailing position is sold, a share of one."""
+    from phases.config import read_config  # noqa: PLC0415  # other phases need no pipeline
+
+    return read_config(reader.conn).stock_trailing_stop_pct
+
+
+def _valued(row: Row, trail: float) -> Row:
     """Add what follows from a position's last price and last look."""
     is_open = row["status"] == "open"
     looked = date.fromisoformat(row["last_checked_at"][:10])
@@ -194,7 +203,7 @@ def _valued(row: Row) -> Row:
     return {
         **row,
         "unrealized_return_pct": gain,
-        "nearest_exit_distance_pct": _nearest_exit(row, price) if is_open and price else None,
+        "nearest_exit_distance_pct": _nearest_exit(row, price, trail) if is_open and price else None,
         "hold_days": max(held, 0),
         "dte": (date.fromisoformat(expires) - looked).days if expires else None,
         "premium_change_pct": gain if row["instrument_type"] == "option" else None,
@@ -209,12 +218,9 @@ def _days(start: str, end: date) -> int:
     return (end - date.fromisoformat(start)).days
 
 
-def _nearest_exit(row: Row, price: float) -> float | None:
-    from phases.exits import StockRules  # noqa: PLC0415  # other phases need no pipeline
-
+def _nearest_exit(row: Row, price: float, trail: float) -> float | None:
     if row["instrument_type"] != "stock":
         return None
-    trail = float(StockRules().trailing_stop_pct)
     levels = (
         row["stop_loss_price"],
         None if row["took_profit"] else row["take_profit_price"],

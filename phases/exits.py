@@ -31,16 +31,16 @@ ExitReason = Literal[
 class StockRules:
     """The rules' numbers: shares of one (a stop loss is negative, a trailing stop positive) and days."""
 
-    stop_loss_pct: Decimal = Decimal("-0.10")
-    take_profit_pct: Decimal = Decimal("0.15")
-    trailing_stop_pct: Decimal = Decimal("0.07")
-    breakeven_trigger_pct: Decimal = Decimal("0.05")
-    breakeven_min_days: int = 5
-    time_stop_base_days: int = 5
-    time_stop_base_min_gain: Decimal = Decimal("0.05")
-    time_stop_extended_days: int = 7
-    time_stop_max_days: int = 10
-    take_profit_exit_pct: Decimal = Decimal("0.50")
+    stop_loss_pct: Decimal
+    take_profit_pct: Decimal
+    trailing_stop_pct: Decimal
+    breakeven_trigger_pct: Decimal
+    breakeven_min_days: int
+    time_stop_base_days: int
+    time_stop_base_min_gain: Decimal
+    time_stop_extended_days: int
+    time_stop_max_days: int
+    take_profit_exit_pct: Decimal
 
     @classmethod
     def of(cls, config: Config) -> StockRules:

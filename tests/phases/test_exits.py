@@ -16,11 +16,12 @@ from phases.exits import Exit, Holding, Outcome, StockRules, after_bar, at_price
 from phases.money import ticks
 from phases.tools import Bar
 
-RULES = StockRules()
+RULES = StockRules.of(Config())
 BOUGHT_AT = datetime(2025, 3, 12, 18, tzinfo=UTC)
 ENTRY = ticks(100)
 NEVER = 10**6
-PATIENT = StockRules(
+PATIENT = replace(
+    RULES,
     breakeven_min_days=NEVER,
     time_stop_base_days=NEVER,
     time_stop_extended_days=NEVER,
@@ -148,10 +149,6 @@ def test_the_peak_never_falls_and_the_stop_never_moves_by_a_bar(shares: int, pat
 
 
 # --- levels ---
-
-
-def test_the_rules_of_an_untouched_configuration_are_the_defaults() -> None:
-    assert StockRules.of(Config()) == StockRules()
 
 
 def test_the_levels_of_a_new_position_are_ten_percent_below_and_fifteen_above() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from phases.book import open_stocks
 from phases.calendar import ExchangeCalendar
+from phases.config import Config
 from phases.exits import Exit, StockRules
 from phases.manage_positions import manage_positions
 from phases.money import ticks
@@ -354,7 +355,7 @@ def test_monitoring_again_changes_nothing_nor_does_an_earlier_instant(
 
 
 PATIENT = replace(
-    StockRules(),
+    StockRules.of(Config()),
     breakeven_min_days=10**6,
     time_stop_base_days=10**6,
     time_stop_extended_days=10**6,
@@ -563,7 +564,7 @@ def test_a_quote_that_is_not_news_is_not_judged(desk: Desk, bars: list[Bar], mad
     (position,) = open_stocks(desk.conn)
     quote = Quote(price=ticks(80), at=made_at, basis="old")
 
-    _, exits, mark = walk(position, bars, quote, CALENDAR, StockRules())
+    _, exits, mark = walk(position, bars, quote, CALENDAR, StockRules.of(Config()))
 
     assert exits == []
     assert mark.price == ticks(100)
