@@ -61,7 +61,7 @@ $(STAMPS)/venv:
 	  { echo "there is no $(PYTHON) here; say where Python 3.11 or newer is: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else \
 	  "phaseline needs Python 3.11 or newer, $(PYTHON) is %d.%d; name a newer one: make PYTHON=python3.12" % v[:2])'
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	@echo "making $(VENV)"; $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "$(PYTHON) can't make a virtual environment; Debian and Ubuntu keep that in python3-venv" >&2; exit 1; }
 	@mkdir -p $(STAMPS) && touch $@
 
