@@ -264,7 +264,7 @@ def test_a_score_seen_later_than_as_of_is_the_one_that_everything_starts_with(se
     assert post(score=4_000, num_comments=900, **seen).comment_count == 0
 
 
-@pytest.mark.parametrize("score", [None, "many", 2**31, -(2**40), 1e300, True, [5]])
+@pytest.mark.parametrize("score", [None, "many", "nan", "-inf", 2**31, -(2**40), 1e300, True, [5]])
 def test_a_score_that_is_no_plain_number_is_the_one_that_everything_starts_with(score: object) -> None:
     assert comment(score=score).score == 1
 
