@@ -59,6 +59,11 @@ INSERT INTO comment_tickers (comment_id, ticker, sentiment, created_at) VALUES (
 ON CONFLICT (comment_id, ticker) DO UPDATE SET sentiment = excluded.sentiment
 """
 
+_REUSED: Final = """
+SELECT count(*) FROM run_comments r JOIN comments c ON c.id = r.comment_id
+WHERE r.run_id = ? AND r.picked = 1 AND r.newly_analyzed = 0 AND c.analyzed_at IS NOT NULL
+"""
+
 _ANALYZERS: Final = """
 SELECT c.analyzer, count(*) FROM run_comments r JOIN comments c ON c.id = r.comment_id
 WHERE r.run_id = ? AND r.newly_analyzed = 1 GROUP BY c.analyzer ORDER BY c.analyzer
@@ -137,6 +142,7 @@ def _store(conn: sqlite3.Connection, ctx: Context, comment_id: int, annotation: 
 def _report(conn: sqlite3.Connection, ctx: Context) -> None:
     analyzers: dict[str, int] = dict(conn.execute(_ANALYZERS, (ctx.run_id,)).fetchall())
     ctx.results["comments_analyzed"] = sum(analyzers.values())
+    ctx.results["comments_reused"] = conn.execute(_REUSED, (ctx.run_id,)).fetchone()[0]
     ctx.results["analyzers"] = analyzers
 
 

@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -103,6 +104,13 @@ def test_cleaning_again_changes_nothing(strange: Annotation) -> None:
     clean = sanitized(strange)
 
     assert clean is None or sanitized(clean) == clean
+
+
+def test_of_a_list_of_tickers_without_end_the_first_are_kept() -> None:
+    names = ["".join(pair) for pair in product("ABCDEFGH", repeat=2)]
+    endless = replace(BULLISH, tickers=tuple(TickerSentiment(name, "bullish") for name in names))
+
+    assert [stance.ticker for stance in (sanitized(endless) or BULLISH).tickers] == names[:MAX_TICKERS]
 
 
 # --- what is stored ---
@@ -207,7 +215,7 @@ def test_what_any_run_has_annotated_is_never_asked_for_again(
         ("bearish", 0.9)
     ]
     assert rows.all("SELECT newly_analyzed FROM run_comments ORDER BY comment_id") == [(0,), (1,)]
-    assert ctx.results["comments_analyzed"] == 1
+    assert (ctx.results["comments_analyzed"], ctx.results["comments_reused"]) == (1, 1)
 
 
 def test_a_crash_loses_at_most_one_group_of_answers(
@@ -306,15 +314,15 @@ def test_a_nonsensical_answer_is_none(
 def test_signals_never_rest_on_less_than_half_of_the_sample(
     conn: sqlite3.Connection, make_ctx: Any, tools: Any, rows: Any, post_id: int
 ) -> None:
-    pick(rows, post_id, 5)
-    silent = {"body of c1", "body of c2", "body of c3"}
+    pick(rows, post_id, 7)
+    silent = {f"body of c{number}" for number in range(1, 5)}
     ctx = make_ctx(tools(annotate=silent_on(silent)))
 
-    with pytest.raises(AnalyzerUnavailable, match="fake left 3 of 5 comments without annotations"):
+    with pytest.raises(AnalyzerUnavailable, match="fake left 4 of 7 comments without annotations"):
         analyze_comments(conn, ctx)
     conn.rollback()
 
-    assert rows.all("SELECT count(*) FROM comments WHERE analyzed_at IS NOT NULL") == [(2,)]
+    assert rows.all("SELECT count(*) FROM comments WHERE analyzed_at IS NOT NULL") == [(3,)]
 
 
 def test_what_is_left_of_a_hostile_answer_is_stored(

@@ -213,6 +213,13 @@ def test_volume_is_full_at_three_times_the_threshold() -> None:
     assert more.confidence == pytest.approx(full.confidence)
 
 
+def test_where_only_unanimity_is_enough_it_counts_in_full() -> None:
+    strict = replace(CONFIG, consensus_min_alignment=1.0)
+
+    assert consensus(crowd(bullish=89, bearish=1), strict) is None
+    assert consensus(crowd(bullish=90, bearish=0), strict) == consensus(crowd(bullish=90, bearish=0), CONFIG)
+
+
 @pytest.mark.parametrize(
     ("prior", "current", "users", "emerges"),
     [(2, 13, 8, True), (3, 13, 8, False), (2, 12, 8, False), (2, 13, 7, False)],
@@ -347,6 +354,19 @@ def test_a_second_run_of_the_day_adds_to_the_first(
     detect(conn, make_ctx(run_id=2))
 
     assert signals(rows) == [("GME", "quality", "bullish", 3, 3)]
+
+
+def test_a_comment_that_two_runs_of_the_day_picked_counts_once(
+    conn: sqlite3.Connection, make_ctx: Any, rows: Any, post_id: int
+) -> None:
+    ids = say(rows, post_id, 2)
+    detect(conn, make_ctx())
+    rows.run(2)
+    conn.executemany("INSERT INTO run_comments (run_id, comment_id, picked) VALUES (2, ?, 1)", zip(ids))
+
+    detect(conn, make_ctx(run_id=2))
+
+    assert signals(rows) == [("GME", "quality", "bullish", 2, 2)]
 
 
 def test_a_run_of_another_day_starts_anew(
