@@ -24,7 +24,7 @@ from tests.faults.toolchain import built_shim
 
 OPERATIONS: Final = 160
 """About as many storage operations as a life makes."""
-ACTS: Final = ("kill", "raise", "stop", "cancel", "late", "jump")
+ACTS: Final = ("kill", "raise", "stop", "cancel", "late", "jump", "leap")
 Random = random.Random
 
 

@@ -43,9 +43,9 @@ def _run(db: Path) -> tuple[str, str | None, int]:
 
 @pytest.mark.parametrize(("phase", "moment"), [(1, "written2"), (2, "kept1"), (5, "leaving")])
 def test_a_run_killed_from_outside_goes_on_in_the_phase_it_was_in(
-    plain_server: Server, tmp_path: Path, phase: int, moment: str
+    plain_server: Server, db: Path, phase: int, moment: str
 ) -> None:
-    db, trace = tmp_path / "runs.db", tmp_path / "trace"
+    trace = db.with_name("trace")
     with paused(Life(db=db, trace=trace, acts={f"{phase}.{moment}": "pause"})) as process:
         process.kill()
 
@@ -55,9 +55,9 @@ def test_a_run_killed_from_outside_goes_on_in_the_phase_it_was_in(
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("phase", NUMBERS)
 def test_a_run_that_dies_at_any_moment_goes_on_in_the_phase_it_was_in(
-    plain_server: Server, tmp_path: Path, phase: int, moment: str
+    plain_server: Server, db: Path, phase: int, moment: str
 ) -> None:
-    db, trace = tmp_path / "runs.db", tmp_path / "trace"
+    trace = db.with_name("trace")
     life = Life(db=db, trace=trace, acts={f"{phase}.{moment}": "kill"})
     assert plain_server.run(live, life).was_killed
 
@@ -75,10 +75,7 @@ def _goes_on(plain_server: Server, db: Path, trace: Path, phase: int) -> None:
     assert again(trace) == []
 
 
-def test_a_run_whose_process_dies_again_and_again_fails_in_the_end(
-    plain_server: Server, tmp_path: Path
-) -> None:
-    db = tmp_path / "runs.db"
+def test_a_run_whose_process_dies_again_and_again_fails_in_the_end(plain_server: Server, db: Path) -> None:
     deaths = [
         plain_server.run(live, Life(db=db, max_attempts=2, starts=life == 0, acts={"2.written3": "kill"}))
         for life in range(3)
@@ -93,9 +90,9 @@ def test_a_run_whose_process_dies_again_and_again_fails_in_the_end(
 
 
 def test_a_person_resumes_what_had_died_too_often_in_the_phase_it_died_in(
-    plain_server: Server, tmp_path: Path
+    plain_server: Server, db: Path
 ) -> None:
-    db, trace = tmp_path / "runs.db", tmp_path / "trace"
+    trace = db.with_name("trace")
     for life in range(2):
         killed = Life(db=db, max_attempts=0, starts=life == 0, acts={"2.kept1": "kill"})
         plain_server.run(live, killed)
@@ -107,8 +104,7 @@ def test_a_person_resumes_what_had_died_too_often_in_the_phase_it_died_in(
     assert problems(db) == []
 
 
-def test_recovery_set_to_fail_says_so(plain_server: Server, tmp_path: Path) -> None:
-    db = tmp_path / "runs.db"
+def test_recovery_set_to_fail_says_so(plain_server: Server, db: Path) -> None:
     plain_server.run(live, Life(db=db, acts={"1.kept1": "kill"}))
     plain_server.run(live, Life(db=db, recovery="fail", starts=False))
 
@@ -120,9 +116,9 @@ def test_recovery_set_to_fail_says_so(plain_server: Server, tmp_path: Path) -> N
 
 
 def test_a_run_that_was_stopped_on_purpose_goes_on_with_its_first_attempt(
-    plain_server: Server, tmp_path: Path
+    plain_server: Server, db: Path
 ) -> None:
-    db, trace = tmp_path / "runs.db", tmp_path / "trace"
+    trace = db.with_name("trace")
     life = Life(db=db, trace=trace, shutdown="checkpoint", acts={"2.written0": "pause"})
     with paused(life) as process:
         process.signal(signal.SIGTERM)
@@ -138,8 +134,7 @@ def test_a_run_that_was_stopped_on_purpose_goes_on_with_its_first_attempt(
     assert problems(db) == []
 
 
-def test_a_process_told_to_finish_finishes_its_run(tmp_path: Path) -> None:
-    db = tmp_path / "runs.db"
+def test_a_process_told_to_finish_finishes_its_run(db: Path) -> None:
     with paused(Life(db=db, acts={"1.written0": "pause"})) as process:
         process.signal(signal.SIGTERM)
         process.go_on()
@@ -151,8 +146,7 @@ def test_a_process_told_to_finish_finishes_its_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", ["1.written0", "1.kept1"])
-def test_a_frozen_process_keeps_its_run(plain_server: Server, tmp_path: Path, moment: str) -> None:
-    db = tmp_path / "runs.db"
+def test_a_frozen_process_keeps_its_run(plain_server: Server, db: Path, moment: str) -> None:
     with paused(Life(db=db, acts={moment: "pause"})) as process:
         process.signal(signal.SIGSTOP)
         reports = [plain_server.run(live, Life(db=db)).report for _ in range(3)]
@@ -170,14 +164,38 @@ def test_a_frozen_process_keeps_its_run(plain_server: Server, tmp_path: Path, mo
     ]
 
 
-def test_a_cancel_reaches_the_run_of_another_process(plain_server: Server, tmp_path: Path) -> None:
-    db = tmp_path / "runs.db"
+def test_a_cancel_reaches_the_run_of_another_process(plain_server: Server, db: Path) -> None:
     with paused(Life(db=db, acts={"2.kept1": "pause"})) as process:
         assert plain_server.run(person, Life(db=db), "cancel", 1).report == "running"
         process.go_on()
 
     assert _run(db) == ("failed", "cancelled", 1)
     assert problems(db) == []
+
+
+# --- what a phase's end asks for ---
+
+
+@pytest.mark.parametrize("moment", ["entered", "written2", "leaving"])
+@pytest.mark.parametrize("phase", NUMBERS)
+@pytest.mark.parametrize(
+    ("act", "ends"),
+    [
+        ("raise", ("failed", "error")),
+        ("late", ("failed", "timeout")),
+        ("cancel", ("failed", "cancelled")),
+        ("jump", ("completed", None)),
+        ("leap", ("completed", None)),
+    ],
+)
+def test_each_end_of_a_phase_takes_its_edge_and_leaves_no_half_phase(
+    plain_server: Server, db: Path, act: str, ends: tuple[str, str | None], phase: int, moment: str
+) -> None:
+    plain_server.run(live, Life(db=db, acts={f"{phase}.{moment}": act}))
+
+    assert _run(db)[:2] == ends
+    assert problems(db) == []
+    assert plain_server.run(live, Life(db=db)).report["started"] == 2
 
 
 # --- races ---
@@ -221,8 +239,7 @@ def test_of_many_processes_that_recover_at_once_exactly_one_takes_over(plain_ser
         _race_to_recover(plain_server)
 
 
-def test_no_process_takes_a_living_run_over(plain_server: Server, tmp_path: Path) -> None:
-    db = tmp_path / "runs.db"
+def test_no_process_takes_a_living_run_over(plain_server: Server, db: Path) -> None:
     with paused(Life(db=db, acts={"1.kept1": "pause"})) as process:
         deaths = _race(plain_server, Life(db=db), "recover")
         process.go_on()
