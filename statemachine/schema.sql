@@ -66,6 +66,16 @@ CREATE TABLE idempotency_keys (
   run_id INTEGER NOT NULL REFERENCES analysis_runs (id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TRIGGER edges_are_fixed_1 BEFORE UPDATE ON registry_edges
+BEGIN SELECT RAISE(ABORT, 'the table is fixed'); END;
+
+CREATE TRIGGER edges_are_fixed_2 BEFORE DELETE ON registry_edges
+BEGIN SELECT RAISE(ABORT, 'the table is fixed'); END;
+
+CREATE TRIGGER edges_are_fixed_3 BEFORE INSERT ON registry_edges   -- start is written last, and closes it
+WHEN EXISTS (SELECT 1 FROM registry_edges WHERE registry = NEW.registry AND source = '')
+BEGIN SELECT RAISE(ABORT, 'the table is fixed'); END;
+
 CREATE TRIGGER runs_start_by_the_table BEFORE INSERT ON analysis_runs
 WHEN NOT EXISTS (SELECT 1 FROM registry_edges
                  WHERE registry = NEW.registry AND source = '' AND dest = NEW.state AND phase = NEW.current_phase)
@@ -86,7 +96,17 @@ BEGIN SELECT RAISE(ABORT, 'a run that has ended changes only by an edge of the t
 CREATE TRIGGER runs_keep_their_identity BEFORE UPDATE OF id, registry, params, started_at, progress_total ON analysis_runs
 BEGIN SELECT RAISE(ABORT, 'what a run is never changes'); END;
 
-CREATE TRIGGER runs_are_kept BEFORE DELETE ON analysis_runs
+CREATE TRIGGER runs_show_their_last_boundary BEFORE UPDATE OF current_phase, phase_label, progress_current ON analysis_runs
+WHEN OLD.status = 'running' AND NEW.state = OLD.state
+ AND (NEW.current_phase, NEW.phase_label, NEW.progress_current)
+  <> (OLD.current_phase, OLD.phase_label, OLD.progress_current)
+BEGIN SELECT RAISE(ABORT, 'these figures change only at a boundary'); END;
+
+CREATE TRIGGER runs_are_kept_1 BEFORE DELETE ON analysis_runs
+BEGIN SELECT RAISE(ABORT, 'runs are kept'); END;
+
+CREATE TRIGGER runs_are_kept_2 BEFORE INSERT ON analysis_runs   -- REPLACE removes a row without a word
+WHEN EXISTS (SELECT 1 FROM analysis_runs WHERE id = NEW.id)
 BEGIN SELECT RAISE(ABORT, 'runs are kept'); END;
 
 CREATE TRIGGER events_follow_the_table BEFORE INSERT ON run_events
@@ -100,4 +120,8 @@ CREATE TRIGGER events_are_append_only_1 BEFORE UPDATE ON run_events
 BEGIN SELECT RAISE(ABORT, 'run_events is append-only'); END;
 
 CREATE TRIGGER events_are_append_only_2 BEFORE DELETE ON run_events
+BEGIN SELECT RAISE(ABORT, 'run_events is append-only'); END;
+
+CREATE TRIGGER events_are_append_only_3 BEFORE INSERT ON run_events
+WHEN EXISTS (SELECT 1 FROM run_events WHERE seq = NEW.seq)
 BEGIN SELECT RAISE(ABORT, 'run_events is append-only'); END;

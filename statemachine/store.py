@@ -19,7 +19,7 @@ from statemachine.connection import PhaseConnection, connect, connect_read_only,
 from statemachine.contract import Json, RunMovedOn
 from statemachine.errors import DatabaseUnusable, RunNotFound
 from statemachine.registry import Registry
-from statemachine.table import START, status_of
+from statemachine.table import INITIAL, START, status_of
 
 SCHEMA: Final = (Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"),)
 """Versions of the engine's tables, oldest first; a released one is never changed."""
@@ -377,8 +377,16 @@ def _rows(registry: Registry) -> list[tuple[Any, ...]]:
 
 def _teach(conn: sqlite3.Connection, registry: Registry) -> None:
     """Put the rows of the one table where the SQL guards read them."""
-    rows = _rows(registry)
-    known = conn.execute("SELECT count(*) FROM registry_edges WHERE registry = ?", rows[0][:1]).fetchone()
-    if known[0] < len(rows):
-        with transaction(conn):
-            conn.executemany("INSERT OR IGNORE INTO registry_edges VALUES (?, ?, ?, ?, ?, ?)", rows)
+    if _knows(conn, registry):
+        return
+    with transaction(conn):
+        if not _knows(conn, registry):  # another process may have been quicker
+            rows = reversed(_rows(registry))  # start comes last, and closes the table
+            conn.executemany("INSERT INTO registry_edges VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _knows(conn: sqlite3.Connection, registry: Registry) -> bool:
+    known = conn.execute(
+        "SELECT 1 FROM registry_edges WHERE registry = ? AND source = ?", (registry.fingerprint, INITIAL)
+    )
+    return known.fetchone() is not None

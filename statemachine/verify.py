@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from statemachine.connection import connect_read_only
 from statemachine.errors import DatabaseUnusable
-from statemachine.store import Event, Run, RunStore
+from statemachine.store import SCHEMA, Event, Run, RunStore
 from statemachine.table import INITIAL, RESUME, START, TERMINAL, status_of
 
 
@@ -95,23 +96,17 @@ def _keeps_foreign_keys(conn: sqlite3.Connection) -> Iterator[Finding]:
         yield None, f"row {row} of {table} points to a row of {parent} that does not exist"
 
 
-_GUARDS: Final = (
-    "runs_start_by_the_table",
-    "runs_move_by_the_table",
-    "runs_that_ended_are_sealed",
-    "runs_keep_their_identity",
-    "runs_are_kept",
-    "events_follow_the_table",
-    "events_are_append_only_1",
-    "events_are_append_only_2",
-)
-
-
 def _has_guards(conn: sqlite3.Connection) -> Iterator[Finding]:
-    there = {name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
-    for name in _GUARDS:
-        if name not in there:
-            yield None, f"the guard {name} is missing"
+    there = _guards(conn)
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript("".join(SCHEMA))
+        for name, sql in _guards(model).items():
+            if there.get(name) != sql:
+                yield None, f"the guard {name} is {'not as it was made' if name in there else 'missing'}"
+
+
+def _guards(conn: sqlite3.Connection) -> dict[str, str]:
+    return dict(conn.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall())
 
 
 # --- what one query can judge ---
