@@ -82,6 +82,7 @@ class CancelWaiting(Exception):
 
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_decode: Final = json.JSONDecoder().decode
 
 
 def dumps(value: Json) -> str:
@@ -108,7 +109,7 @@ _RECORD: Final = (
 def _run(row: Sequence[Any]) -> Run:
     values = dict(zip(_COLUMNS, row, strict=True))
     for name in _JSON:
-        values[name] = None if values[name] is None else json.loads(values[name])
+        values[name] = None if values[name] is None else _decode(values[name])
     values["cancel_requested"] = bool(values["cancel_requested"])
     return Run(**values)
 
