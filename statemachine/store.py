@@ -327,15 +327,20 @@ def _versions(conn: sqlite3.Connection) -> dict[str, int]:
     return dict(conn.execute("SELECT part, version FROM schema_versions").fetchall())
 
 
-def _migrate(conn: sqlite3.Connection, db: Path, parts: Mapping[str, Sequence[str]]) -> None:
-    wanted = {part: len(scripts) for part, scripts in parts.items()}
+def _known_versions(conn: sqlite3.Connection, db: Path, known: Mapping[str, int]) -> dict[str, int]:
     found = _versions(conn)
-    for part, version in wanted.items():
+    for part, version in known.items():
         if found.get(part, 0) > version:
             raise DatabaseUnusable(
                 f"the database {db} was written by a newer version ({part} tables {found[part]}, "
                 f"this one knows {version}); update phaseline, or name another file"
             )
+    return found
+
+
+def _migrate(conn: sqlite3.Connection, db: Path, parts: Mapping[str, Sequence[str]]) -> None:
+    wanted = {part: len(scripts) for part, scripts in parts.items()}
+    found = _known_versions(conn, db, wanted)
     if all(found.get(part, 0) == version for part, version in wanted.items()):
         return
     with transaction(conn):
@@ -343,7 +348,7 @@ def _migrate(conn: sqlite3.Connection, db: Path, parts: Mapping[str, Sequence[st
             "CREATE TABLE IF NOT EXISTS schema_versions"
             " (part TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID"
         )
-        found = _versions(conn)  # another process may have been quicker
+        found = _known_versions(conn, db, wanted)  # another process may have been quicker
         for part, scripts in parts.items():
             for script in scripts[found.get(part, 0) :]:
                 for statement in _statements(script):
@@ -364,7 +369,7 @@ def _statements(script: str) -> list[str]:
         if sqlite3.complete_statement(rest):
             statements.append(rest)
             rest = ""
-    return statements
+    return [*statements, rest]  # the last one may lack its semicolon; one that is empty does nothing
 
 
 def _rows(registry: Registry) -> list[tuple[Any, ...]]:
