@@ -1,7 +1,4 @@
-"""What a process takes until it is of use: imports, the command's help, resuming, a long history.
-
-The program below is the process that resumes; it says at which instant its first phase began.
-"""
+"""What a process takes until it is of use: imports, the command's help, resuming, a long history."""
 
 from __future__ import annotations
 
@@ -10,10 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 
-from benchmarks.engine import SCHEMA, Engine, pipeline
+from benchmarks.engine import SCHEMA, Engine
 from benchmarks.floor import Floor, bare_copy
 from benchmarks.rounds import Figure, Target
 from statemachine.runner import Runner
@@ -111,8 +107,8 @@ def _resuming(python: Python, folder: Path, rounds: int) -> Figure:
         crashed.die()
         if not pairs:
             Floor(bare_copy(db, bare_db), phases=1, rows=0).start()
-        bare = python.reached_s("-m", "benchmarks.bare_start", str(bare_db))
-        pairs.append((bare, python.reached_s("-m", "benchmarks.startup", str(db))))
+        bare = python.reached_s("-m", "benchmarks.bare_resume", str(bare_db))
+        pairs.append((bare, python.reached_s("-m", "benchmarks.resume", str(db))))
         crashed.conn.close_for_good()
     return Figure(
         what="process start to the first line of the resumed phase",
@@ -155,14 +151,3 @@ def _opened_ms(db: Path) -> float:
     runner.close()
     crashed.conn.close_for_good()
     return took_ms
-
-
-def main(db: Path) -> None:
-    registry = pipeline(1, lambda _conn, _ctx: print(time.monotonic()))
-    with closing(Runner(db, registry, schema=SCHEMA)) as runner:
-        runner.recover()
-        runner.wait()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
