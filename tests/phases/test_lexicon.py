@@ -20,6 +20,7 @@ from phases.analyzers import annotate_text
 from phases.analyzers.lexicon import NAME, LexiconAnalyzer, annotate
 from phases.analyzers.phrases import lexicon
 from phases.analyzers.reasoning import MAX_SUMMARY_CHARS
+from phases.analyzers.stance import REPEATS, weigh
 from phases.analyzers.text import clean
 from phases.analyzers.tokens import tokenize
 from phases.analyzers.universe import data_lines
@@ -136,6 +137,14 @@ def test_shouting_it_again_never_changes_the_direction(words: str, times: int) -
     assert sentiment(f"GME {words} " * times) == sentiment(f"GME {words}") == "bullish"
 
 
+def test_a_phrase_counts_less_each_time_and_not_at_all_in_the_end() -> None:
+    tokens = tokenize("moon " * 50)
+    values = [cue.value for cue in weigh(tokens, list(lexicon().matches(tokens)), [])]
+
+    assert values == sorted(values, reverse=True)
+    assert len(values) == REPEATS
+
+
 @given(st.sampled_from(["calls", "leaps", "shares"]), st.sampled_from(["puts"]))
 def test_two_tickers_keep_their_own_stances_in_either_order(good: str, bad: str) -> None:
     assert stances(f"GME {good}, AMC {bad}") == {"GME": stances(f"GME {good}")["GME"], "AMC": "bearish"}
@@ -231,6 +240,10 @@ def test_every_phrase_of_the_lexicon_is_found_where_it_is_said() -> None:
         ("great company but it is overvalued and will crash", "bearish"),
         ("I'm retarded but I like the stock", "bullish"),
         ("what does IV crush mean? noob question, can someone explain", "neutral"),
+        ("strong buy but overvalued", "bearish"),
+        ("overvalued but a strong buy", "bullish"),
+        ("it will go up", "bullish"),
+        ("will it go up?", "neutral"),
         ("should I sell or hold?", "neutral"),
         ("calls or puts?", "neutral"),
         ("put it in the fridge and call me", "neutral"),
@@ -249,6 +262,8 @@ def test_a_comment_leans_the_way_a_trader_would_read_it(text: str, meant: Sentim
         ("Loading up on $GME calls 🚀, selling my AMC", {"GME": "bullish", "AMC": "bearish"}),
         ("Short NKLA, long TSLA", {"NKLA": "bearish", "TSLA": "bullish"}),
         ("Sold AMC, bought GME", {"AMC": "bearish", "GME": "bullish"}),
+        ("Sold AMC bought GME", {"AMC": "bearish", "GME": "bullish"}),
+        ("GME calls AMC puts", {"GME": "bullish", "AMC": "bearish"}),
         ("GME calls and AMC puts", {"GME": "bullish", "AMC": "bearish"}),
         ("MSFT is up 3% and AAPL is down 4%", {"MSFT": "bullish", "AAPL": "bearish"}),
         ("GME, AMC and BB to the moon", {"GME": "bullish", "AMC": "bullish", "BB": "bullish"}),

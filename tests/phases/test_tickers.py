@@ -176,10 +176,11 @@ def test_time_grows_with_the_text_and_not_with_its_square(unit: str) -> None:
 
 
 @pytest.mark.slow
-def test_of_a_text_without_end_only_the_beginning_is_read() -> None:
-    endless = "GME " * 1_000_000
+@pytest.mark.parametrize("unit", ["GME ", "\ufdfa", "&amp;"])
+def test_of_a_text_without_end_only_the_beginning_is_read(unit: str) -> None:
+    endless = unit * 100_000
 
-    assert seconds(endless[:100_000]) < 10 * seconds(endless[:MAX_CHARS])
+    assert seconds(endless) < 10 * max(seconds(endless[:MAX_CHARS]), 1e-4)
     assert found("x" * MAX_CHARS + " GME") == ()
 
 
@@ -289,6 +290,8 @@ def test_each_tier_finds_its_symbol_and_says_why(text: str, symbol: str, reason:
         "write to u/GME or read r/AMC",
         "see https://example.org/GME/TSLA?x=NVDA and www.example.org/AMD",
         "Large Language Model (LLM) and Exchange Traded Fund (ETF)",
+        "Regional Orbital Zoning Board (ROZB) meets",
+        "that was REAL\ncalls are expensive",
         "WE ARE NOT GOING TO STOP BUYING HUGE DIPS AND PLAY THE OPEN",
         "the U.S. bond market",
         "30 DTE and 0DTE options",
