@@ -65,6 +65,7 @@ def test_a_run_that_dies_at_any_moment_goes_on_in_the_phase_it_was_in(
 
 
 def _goes_on(plain_server: Server, db: Path, trace: Path, phase: int) -> None:
+    assert problems(db) == []
     before = trace.read_text().split()
     report = plain_server.run(live, Life(db=db, trace=trace, starts=False)).report
 
