@@ -56,8 +56,9 @@ class Stop:
             self._runner.stop()
         else:
             self._runner.request_stop()
-        if active := self._runner.readiness()["active_runs"]:
-            _log.info("stopping; waiting for run %s", ", ".join(map(str, active)))
+        active = ", ".join(map(str, self._runner.readiness()["active_runs"])) or "none"
+        again = "" if self._signals == 1 else " once more: runs stop at their next check point"
+        _log.info("asked to stop%s; active runs: %s", again, active)
 
 
 @contextmanager

@@ -1,0 +1,259 @@
+"""The real server as a process of its own, with real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+
+from statemachine.store import Run, RunReader
+from tests.api.world import AS_OF, HERE, Gate
+
+ROOT: Final = HERE.parents[1]
+END_S: Final = 30
+
+
+class Server:
+    """`phaseline serve` on a free port."""
+
+    def __init__(self, folder: Path, phases: str, *flags: str) -> None:
+        self.db = folder / "runs.db"
+        named = ("--db", str(self.db), "--phases", f"registries:{phases}", "--as-of", AS_OF, "--port", "0")
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "api.cli", "serve", "--json", *named, *flags],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(HERE)))},
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        self.address = urlsplit(json.loads(line)["url"]).netloc
+        self._open = ExitStack()
+
+    def connection(self) -> HTTPConnection:
+        return self._open.enter_context(closing(HTTPConnection(self.address, timeout=END_S)))
+
+    def ask(self, method: str, path: str, body: Any = None) -> HTTPResponse:
+        conn = self.connection()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        conn.request(method, path, None if body is None else json.dumps(body), headers)
+        return self._open.enter_context(conn.getresponse())
+
+    def said(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.readline()
+
+    def told(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ended(self) -> int:
+        return self.process.wait(END_S)
+
+    def run(self, run_id: int = 1) -> Run:
+        reader = RunReader(self.db)
+        try:
+            return reader.run(run_id)
+        finally:
+            reader.close()
+
+    def clean_up(self) -> None:
+        self.process.kill()
+        self._open.close()
+        self.process.__exit__(None, None, None)
+
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def started(phases: str, *flags: str) -> Server:
+            server = Server(tmp_path, phases, *flags)
+            stack.callback(server.clean_up)
+            return server
+
+        yield started
+
+
+def stream_of(server: Server, run_id: int = 1) -> HTTPResponse:
+    """Return an open event stream that has told its first event."""
+    stream = server.ask("GET", f"/runs/{run_id}/stream")
+    assert stream.readline().startswith(b"event: transition")
+    return stream
+
+
+def is_listening(server: Server) -> bool:
+    host, _, port = server.address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=END_S).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_closes_the_door_and_lets_the_run_end(
+    start: Start, gate: Gate, number: signal.Signals
+) -> None:
+    server = start("GATED")
+    server.ask("POST", "/analyze", gate.body)
+    arrived = gate.wait_for_arrival()
+    stream = stream_of(server)
+
+    server.told(number)
+    rest = stream.read()
+    while is_listening(server):
+        continue
+    os.close(arrived)
+
+    assert server.ended() == 0
+    assert b"event: end" not in rest
+    assert server.run().status == "completed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("flags", "signals"), [((), 2), (("--shutdown", "checkpoint"), 1)])
+def test_a_run_can_be_stopped_at_its_check_point_and_goes_on_at_the_next_start(
+    start: Start, gate: Gate, flags: tuple[str, ...], signals: int
+) -> None:
+    server = start("GATED", *flags)
+    server.ask("POST", "/analyze", gate.body)
+    arrived = gate.wait_for_arrival()
+    stream = stream_of(server)
+    server.told(signal.SIGTERM)
+    stream.read()  # it ends when the signal was heard, so that two of them are not taken for one
+    if signals == 2:
+        server.told(signal.SIGTERM)
+        while not any("once more" in line for line in iter(server.said, "")):
+            continue
+    os.close(arrived)
+
+    assert server.ended() == 0
+    stopped = server.run()
+    assert (stopped.status, stopped.state, stopped.owner) == ("running", "gate", None)
+
+    again = start("GATED")
+    gate.let_go()
+    last = stream_of(again).read()
+    assert b"event: end" in last
+    assert (again.run().status, again.run().attempt) == ("completed", 1)
+
+
+@pytest.mark.slow
+def test_a_thread_that_is_stuck_for_ever_does_not_keep_the_process_alive(start: Start, gate: Gate) -> None:
+    server = start("GATED", "--hard-limit-s", "0.2", "--abandon-after-s", "0.2")
+    server.ask("POST", "/analyze", gate.body)
+    arrived = gate.wait_for_arrival()
+    stream_of(server).read()  # ends with the run, which the watchdog fails
+    ready = json.loads(server.ask("GET", "/readyz").read())
+
+    server.told(signal.SIGTERM)
+
+    assert ready["abandoned_threads"] == 1
+    assert server.ended() == 0
+    assert server.run().error_code == "timeout"
+    os.close(arrived)
+
+
+@pytest.mark.slow
+def test_a_run_whose_server_was_killed_goes_on_by_itself(start: Start, gate: Gate) -> None:
+    server = start("GATED")
+    server.ask("POST", "/analyze", gate.body)
+    arrived = gate.wait_for_arrival()
+    server.told(signal.SIGKILL)
+    server.ended()
+    os.close(arrived)
+
+    again = start("GATED")
+    gate.let_go()
+    stream_of(again).read()
+
+    assert again.run().status == "completed"
+    reader = RunReader(again.db)
+    assert [event.trigger for event in reader.events(1)] == [
+        "start",
+        "advance",
+        "resume",
+        "advance",
+        "advance",
+    ]
+    reader.close()
+
+
+@pytest.mark.slow
+def test_a_server_whose_stdin_is_its_lifeline_ends_with_it(start: Start) -> None:
+    server = start("QUICK", "--lifeline")
+    assert server.process.stdin is not None
+
+    server.process.stdin.close()
+
+    assert server.ended() == 0
+
+
+@pytest.mark.slow
+def test_a_body_in_chunks_is_cut_off_at_the_limit(start: Start) -> None:
+    server = start("QUICK")
+    conn = server.connection()
+
+    conn.request(
+        "POST",
+        "/analyze",
+        (b" " * 4096 for _ in range(17)),
+        {"Content-Type": "application/json", "Transfer-Encoding": "chunked"},
+        encode_chunked=True,
+    )
+    answer = conn.getresponse()
+
+    assert answer.status == 413
+    assert json.loads(answer.read())["code"] == "payload_too_large"
+
+
+@pytest.mark.slow
+def test_the_factory_serves_under_plain_uvicorn_too(tmp_path: Path, gate: Gate) -> None:
+    settings = {"PHASELINE_DB": "runs.db", "PHASELINE_PHASES": "registries:GATED", "PHASELINE_AS_OF": AS_OF}
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "--factory", "api.app:create_app", "--fd", str(listener.fileno())],
+        env={**os.environ, **settings, "PYTHONPATH": os.pathsep.join((str(ROOT), str(HERE)))},
+        cwd=tmp_path,
+        pass_fds=[listener.fileno()],
+        stderr=subprocess.DEVNULL,
+    )
+    listener.close()
+    with ExitStack() as opened:
+        opened.callback(process.wait)
+        opened.callback(process.kill)
+        conn = opened.enter_context(closing(HTTPConnection("127.0.0.1", port, timeout=END_S)))
+        conn.request("POST", "/analyze", json.dumps(gate.body), {"Content-Type": "application/json"})
+        assert conn.getresponse().read()
+        arrived = gate.wait_for_arrival()
+        conn.request("GET", "/runs/1/stream")
+        stream = opened.enter_context(conn.getresponse())
+        stream.readline()
+
+        process.send_signal(signal.SIGTERM)
+        stream.read()
+        os.close(arrived)
+        process.wait(END_S)
+
+    reader = RunReader(tmp_path / "runs.db")
+    assert reader.run(1).status == "completed"
+    reader.close()
