@@ -40,12 +40,10 @@ def has_reasoning(text: str, tokens: Sequence[Token], matches: Sequence[Match]) 
     return sum(points) >= POINTS_NEEDED
 
 
-def summary(text: str, tokens: Sequence[Token], matches: Sequence[Match]) -> str | None:
-    """Return the sentence with the most arguments, as one short line of the text's own words."""
+def summary(text: str, tokens: Sequence[Token], matches: Sequence[Match]) -> str:
+    """Return the sentence of an arguing text with the most arguments, as one short line of its own words."""
     weights = Counter(tokens[match.first].sentence for match in matches if match.role in _ARGUES)
     weights.update(token.sentence for token in tokens if _is_figure(token))
-    if not weights:
-        return None
     best = min(weights, key=lambda sentence: (-weights[sentence], sentence))
     start = next(token.start for token in tokens if token.sentence == best)
     end = next((token.start for token in tokens if token.sentence > best), len(text))
