@@ -120,6 +120,7 @@ class Context:
 
     def map(self, function: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> Iterator[ResultT]:
         """Run a pure function over items on the executor, results in order."""
+        self.raise_if_stopping()
         for result in self._mapper(function, items):
-            self.raise_if_stopping()
             yield result
+            self.raise_if_stopping()

@@ -9,6 +9,7 @@ What makes processes is imported with the first of them: it would take a fifth o
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 import time
@@ -47,9 +48,18 @@ def _work(function: Callable[[Any], Any], chunk: Sequence[Any]) -> _Answer:
         try:
             results.append(function(item))
         except Exception as raised:  # noqa: BLE001  # it travels to the run's thread and is raised there
-            error = raised
+            error = _portable(raised)
             break
     return _Answer(results, error, time.perf_counter() - began)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an exception that survives the way to the run's process; one that doesn't looks like a death."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
+    except Exception:  # noqa: BLE001  # whatever its pickling raises
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _begin_worker() -> None:
@@ -102,8 +112,19 @@ class Workers:
 
         Raises `WorkerDied` where worker processes die again and again on the same work.
         """
-        source = iter(items)
         waiting: deque[tuple[list[Any], Future[_Answer]]] = deque()
+        try:
+            yield from self._mapped(function, iter(items), waiting)
+        finally:  # an exception, or a phase that wants no more
+            for _, future in waiting:
+                future.cancel()
+
+    def _mapped(
+        self,
+        function: Callable[[Any], Any],
+        source: Iterator[Any],
+        waiting: deque[tuple[list[Any], Future[_Answer]]],
+    ) -> Iterator[Any]:
         size, deaths = 1, 0
         while True:
             pool = self._open()
@@ -122,15 +143,14 @@ class Workers:
                         "is it killed for want of memory?"
                     ) from error
                 again = self._open()
-                waiting = deque((chunk, _submitted(again, function, chunk)) for chunk, _ in waiting)
+                for at, (chunk, _) in enumerate(waiting):
+                    waiting[at] = (chunk, _submitted(again, function, chunk))
                 continue
             waiting.popleft()
             deaths = 0
             size = min(size * 2, MAX_CHUNK) if answer.took_s < QUICK_S else max(size // 2, 1)
             yield from answer.results
             if answer.error is not None:
-                for _, future in waiting:
-                    future.cancel()
                 raise answer.error
 
     def close(self) -> None:
