@@ -15,6 +15,7 @@ from statemachine.connection import connect, transaction
 from statemachine.registry import Registry
 from statemachine.store import Run, RunStore, prepare
 from statemachine.table import COMPLETED, FAILED, INITIAL, RESUME, START, TERMINAL, TRIGGERS
+from tests.statemachine.conftest import without_guards
 
 REGISTRY = Registry.of([(2, "One", print), (3, "Two", print), (7, "Three", print)])
 OTHER = Registry.of([(1, "Alone", print)])
@@ -61,20 +62,6 @@ def settings(state: str) -> str:
         f"state = '{state}', status = 'running', owner = 'f', completed_at = NULL,"
         " error_code = NULL, error_message = NULL"
     )
-
-
-class without_guards:  # noqa: N801  # reads as a block
-    def __init__(self, conn: sqlite3.Connection) -> None:
-        self._conn = conn
-        self._guards = conn.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-
-    def __enter__(self) -> None:
-        for name, _ in self._guards:
-            self._conn.execute(f"DROP TRIGGER {name}")
-
-    def __exit__(self, *_: object) -> None:
-        for _, sql in self._guards:
-            self._conn.execute(sql)
 
 
 # --- updates ---
