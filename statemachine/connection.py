@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import sqlite3
 import threading
 import weakref
@@ -45,7 +44,7 @@ ENGINE_TABLES: Final = frozenset(
 )
 _INTERRUPTS: Final = 50
 _INTERRUPT_S: Final = 0.02
-_MARK: Final = f"/*{secrets.token_hex(8)}*/"
+_MARK: Final = f"/*{os.urandom(8).hex()}*/"
 ConnectionT = TypeVar("ConnectionT", bound=sqlite3.Connection)
 RowsT = TypeVar("RowsT")
 

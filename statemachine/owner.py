@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +44,7 @@ class Owner:
     def __init__(self, db: Path, *, token: int | None = None) -> None:
         """Take a byte of the lock file; `token` is its offset, by default a random one."""
         path = Path(f"{os.path.realpath(db)}-owner")
-        self._offset = secrets.randbits(62) if token is None else token
+        self._offset = int.from_bytes(os.urandom(8)) >> 2 if token is None else token
         with _guard:
             self._key, self._file = _opened(path)
             fcntl.lockf(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._offset)
