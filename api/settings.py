@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import os
 import re
 import tomllib
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote, quote_plus
 
 from pydantic import (
     BeforeValidator,
@@ -148,9 +150,10 @@ class Settings(BaseSettings):
         return init_settings, Environment(settings_cls), TomlFile(settings_cls)
 
     def secrets(self) -> tuple[str, ...]:
-        """Return every secret value, for redaction."""
+        """Return every secret value, also as addresses, `repr` and JSON spell it, for redaction."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+        secrets = (value.get_secret_value() for value in values if isinstance(value, SecretStr))
+        return tuple(spelling for secret in secrets for spelling in spellings(secret))
 
     def require_safe_bind(self) -> None:
         """Raise `SettingsError` where the server would be open to other machines without a token."""
@@ -159,6 +162,24 @@ class Settings(BaseSettings):
                 f"HOST is {self.host}, which other machines can reach, but TOKEN is not set: "
                 "set PHASELINE_TOKEN, or listen on 127.0.0.1"
             )
+
+
+def spellings(secret: str) -> tuple[str, ...]:
+    """Return a secret in every form in which the text of an error may hold it.
+
+    >>> spellings("a b/c")
+    ('a b/c', 'a%20b/c', 'a%20b%2Fc', 'a+b%2Fc')
+    """
+    forms = (secret, quote(secret), quote(secret, safe=""), quote_plus(secret))
+    return tuple(dict.fromkeys((*forms, repr(secret)[1:-1], json.dumps(secret)[1:-1])))
+
+
+def secrets_around() -> tuple[str, ...]:
+    """Return the secrets that the environment names, for errors that come before there are settings."""
+    fields = Settings.model_fields.items()
+    names = (name for name, field in fields if "SecretStr" in str(field.annotation))
+    values = (os.environ.get(variable) for name in names for variable in variables(name))
+    return tuple(spelling for value in values if value for spelling in spellings(value))
 
 
 def is_loopback(host: str) -> bool:

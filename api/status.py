@@ -84,7 +84,9 @@ def add_status_route(app: FastAPI, services: Services, **documentation: Any) -> 
     async def run_status(run_id: int) -> None:
         """The run as it is now, small enough to be polled: send the ETag back, get 304 until it changes."""
 
-    route = APIRoute("/runs/{run_id}/status", run_status, methods=["GET"], **documentation)
+    route = APIRoute(
+        "/runs/{run_id}/status", run_status, methods=["GET"], operation_id="run_status", **documentation
+    )
     route.app = StatusEndpoint(services)
     app.router.routes.insert(0, route)
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @click.command()
 @settings_flags("analyzer", "executor")
 def annotate() -> None:
-    """Read NDJSON {"text": ...} from stdin and write one annotation a line, in order; no database."""
+    """Annotate texts from stdin; no database.
+
+    Reads NDJSON {"text": ...} and writes one annotation a line, in order.
+    """
     from api.toolbox import build_analyzer  # noqa: PLC0415  # it imports the pipeline
     from phases.tools import AnalyzerUnavailable  # noqa: PLC0415  # the same
 

@@ -12,6 +12,7 @@ from api.cli.options import given_flags, json_option, settings, settings_flags
 from api.cli.text import as_json, put, put_table
 from api.settings import Settings, origins
 from statemachine.clock import stamp
+from statemachine.redaction import Redact, redactor
 
 MASK = "********"
 
@@ -28,18 +29,23 @@ def show(as_json_: bool) -> None:
     """Write each setting, its value and where it comes from: flag, env, toml or default."""
     of = settings()
     places = origins(given_flags())
-    rows = [(name, _value(getattr(of, name)), places.get(name, "default")) for name in Settings.model_fields]
+    redact = redactor(of.secrets())
+    rows = [
+        (name, _value(getattr(of, name), redact), places.get(name, "default"))
+        for name in Settings.model_fields
+    ]
     if as_json_:
         put(as_json({name: {"value": value, "from": place} for name, value, place in rows}))
     else:
         put_table("Settings", ("setting", "value", "from"), rows)
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, redact: Redact) -> Any:
     if isinstance(value, SecretStr):
         return MASK
     if isinstance(value, tuple):
         return ",".join(cast("tuple[str, ...]", value))
     if isinstance(value, datetime):
         return stamp(value)
-    return value if value is None or isinstance(value, int | float) else str(value)
+    # An address may hold a key or a password.
+    return value if value is None or isinstance(value, int | float) else redact(str(value))

@@ -45,7 +45,7 @@ FIXED: Final[Mapping[str, str]] = {
 @settings_flags()
 @json_option
 def demo(as_json_: bool) -> Exit:
-    """Start a server, analyse the bundled sample over HTTP and show what was found.
+    """Start a server, analyse the bundled sample and show what was found.
 
     The server listens on a free port of this machine and is stopped at the end. The database is
     data/demo.db; each demo starts it anew.

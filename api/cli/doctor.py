@@ -19,6 +19,7 @@ from api.cli.text import as_json, put, put_table
 from api.pipeline import load_pipeline
 from api.settings import Settings, SettingsError
 from statemachine.errors import PhaselineError
+from statemachine.redaction import redactor
 from statemachine.store import RunReader
 from statemachine.verify import verify
 
@@ -41,9 +42,14 @@ class Finding:
 @settings_flags("phases")
 @json_option
 def doctor(as_json_: bool) -> Exit:
-    """Check Python, SQLite, the phases, the database and its folder; exit 1 if an analysis can't run."""
+    """Check that this machine can run an analysis.
+
+    Looks at Python, SQLite, the phases, the database and its folder; exits with 1 if it can't.
+    """
     of = settings()
-    found = [Finding(name, *check(of)) for name, check in CHECKS.items()]
+    redact = redactor(of.secrets())
+    checked = {name: check(of) for name, check in CHECKS.items()}
+    found = [Finding(name, grade, redact(said)) for name, (grade, said) in checked.items()]
     if as_json_:
         put(as_json([asdict(each) for each in found]))
     else:

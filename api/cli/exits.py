@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
 from enum import IntEnum
 
 from api.cli.text import say
@@ -52,9 +53,22 @@ def told(error: Exception) -> Exit | None:
     """
     code = _code(error)
     if code is not None:
-        for line in str(error).splitlines() or [type(error).__name__]:
-            say(f"phaseline: {line}")
+        _say(str(error) or type(error).__name__)
     return code
+
+
+def unexpected(error: Exception) -> Exit:
+    """Write the traceback of a defect to stderr, without secrets."""
+    _say("".join(traceback.format_exception(error)))
+    return Exit.FAILED
+
+
+def _say(text: str) -> None:
+    from api.settings import secrets_around  # noqa: PLC0415  # not in every command's start
+    from statemachine.redaction import redactor  # noqa: PLC0415  # the same
+
+    for line in redactor(secrets_around())(text).splitlines():
+        say(f"phaseline: {line}")
 
 
 def _code(error: Exception) -> Exit | None:

@@ -38,7 +38,7 @@ Writer = Callable[[Sequence[str], Iterator[Row], TextIO], None]
 @click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; by default stdout.")
 def export(what: str, form: str, output: Path | None) -> None:
-    """Write signals, positions, comments, runs or events.
+    """Write signals, positions, comments, runs or events as CSV or NDJSON.
 
     In CSV a text that a spreadsheet would take for a formula gets a leading apostrophe; NDJSON is exact.
     """

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from api.cli.exits import Exit, told
+from api.cli.exits import Exit, told, unexpected
 from api.cli.text import say
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -88,7 +88,5 @@ def run(args: Sequence[str]) -> int:
         return Exit.BROKEN_PIPE
     except Exception as error:
         code = told(error)
-        if code is None:
-            raise
-        return code
+        return unexpected(error) if code is None else code
     return returned if isinstance(returned, int) else Exit.OK

@@ -17,7 +17,10 @@ from api.status import status_of_run
 @json_option
 @run_argument
 def cancel(as_json_: bool, run_id: int) -> Exit:
-    """Ask for a run to be cancelled; whoever drives it stops at its next check point."""
+    """Ask for a run to be cancelled.
+
+    Whoever drives it stops at its next check point; a run that nobody drives is cancelled at once.
+    """
     of = settings()
     with reading(of) as reader:
         wanted = resolved(reader, run_id)
@@ -36,7 +39,11 @@ def cancel(as_json_: bool, run_id: int) -> Exit:
 @json_option
 @run_argument
 def resume(as_json_: bool, run_id: int) -> Exit:
-    """Go on from the phase in which a run failed or was stopped, and follow it to its end."""
+    """Go on from the phase in which a run failed.
+
+    So it does with a run that was stopped. Phases that it has passed are not run again; it is followed to its
+    end.
+    """
     of = settings()
     with reading(of) as reader:
         wanted = resolved(reader, run_id)
@@ -49,7 +56,7 @@ def resume(as_json_: bool, run_id: int) -> Exit:
 @settings_flags("phases", "executor", "recovery", "max_attempts")
 @json_option
 def recover(as_json_: bool) -> Exit:
-    """Take over every run whose process died, and drive it to its end."""
+    """Drive what dead processes left behind to its end."""
     with running(settings()) as runner:
         taken = runner.recover()
         ended = [drive(runner, run.id) for run in taken]

@@ -17,7 +17,10 @@ from statemachine.verify import verify as violations
 @json_option
 @click.argument("run_id", metavar="[RUN]", type=RunId(), required=False)
 def verify(as_json_: bool, run_id: int | None) -> Exit:
-    """Check that the database keeps every promise: each run's history must give its row."""
+    """Check that the database keeps every promise.
+
+    Above all, each run's history folded through the one table must give its row.
+    """
     with reading(settings()) as reader:
         found = violations(reader.conn, None if run_id is None else resolved(reader, run_id))
     if as_json_:

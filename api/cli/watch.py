@@ -26,7 +26,10 @@ LOOK_S = 0.5
 @click.option("--server", metavar="URL", help="Ask this server instead of reading the database.")
 @run_argument
 def watch(as_json_: bool, server: str | None, run_id: int) -> Exit:
-    """Follow a run until it ends; Ctrl-C stops watching, not the run."""
+    """Follow a run until it ends.
+
+    Ctrl-C stops watching, not the run.
+    """
     of = settings()
     source = _database(of, run_id) if server is None else _server(of, server, run_id)
     pause = threading.Event()

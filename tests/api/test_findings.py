@@ -1,0 +1,217 @@
+"""What the API tells of the pipeline's tables, after one real run over the bundled sample."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from api.settings import Settings
+from tests.api.world import Serve, services_of
+
+BASE = {
+    "id", "ticker", "signal_type", "signal_date", "prediction", "confidence", "comment_count",
+    "sentiment_score", "has_reasoning", "is_emergence", "prior_7d_mentions", "distinct_users",
+}  # fmt: skip
+COMMENT = {
+    "id", "body", "author", "created_utc", "score", "depth", "parent_comment_id", "sentiment",
+    "sarcasm_detected", "has_reasoning", "ai_confidence", "author_trust_score", "reasoning_summary",
+    "ticker_sentiments",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    settings = Settings(db=tmp_path_factory.mktemp("findings") / "runs.db", executor="threads")
+    with TestClient(create_app(settings), raise_server_exceptions=False) as opened:
+        opened.post("/analyze")
+        assert services_of(opened).runner.wait(60)
+        assert opened.get("/runs/1/status").json()["status"] == "completed"
+        _close_one_position_and_open_an_option(settings.db)
+        yield opened
+
+
+def _close_one_position_and_open_an_option(db: Path) -> None:
+    """Write what a later run, and a later version, would: a sale, an option, a price, a period."""
+    with closing(sqlite3.connect(db)) as conn, conn:
+        bought = conn.execute("SELECT id, shares, entry_price FROM positions ORDER BY id")
+        position, shares, entry = bought.fetchone()
+        conn.execute(
+            """UPDATE positions SET status = 'closed', shares_remaining = 0, exit_date = '2025-03-14',
+                      exit_reason = 'take_profit', hold_days = 2, realized_return_pct = 0.15 WHERE id = ?""",
+            (position,),
+        )
+        conn.execute(
+            """INSERT INTO position_exits (position_id, exit_date, exited_at, exit_price, exit_reason,
+                      quantity_pct, shares_exited, realized_pnl, created_at)
+               VALUES (?, '2025-03-14', '2025-03-14T15:00:00.000Z', ?, 'take_profit', 1, ?, 100,
+                       '2025-03-14T15:00:00.000Z')""",
+            (position, entry * 1.15, shares),
+        )
+        conn.execute(
+            """INSERT INTO positions (portfolio_id, signal_id, ticker, instrument_type, signal_type,
+                      direction, confidence, position_size, entry_date, entered_at, entry_price,
+                      entry_basis, status,
+                      last_checked_at, last_price, option_type, strike_price, expiration_date, contracts,
+                      contracts_remaining, premium_paid)
+               SELECT p.id, s.id, s.ticker, 'option', s.signal_type, 'call', 0.7, 400,
+                      '2025-03-12', '2025-03-12T18:00:00.000Z', 2, 'mark', 'open',
+                      '2025-03-14T18:00:00.000Z', 3, 'call', 25, '2025-03-28', 2, 2, 2
+               FROM portfolios p JOIN signals s ON s.signal_type = p.signal_type
+               WHERE p.name = 'options_quality' AND s.ticker = 'GME'"""
+        )
+        conn.executemany(
+            "INSERT OR REPLACE INTO price_history (ticker, date, open, high, low, close, fetched_at)"
+            " VALUES ('ZZZ', ?, 1, 2, 1, 1.5, '2025-03-14T18:00:00.000Z')",
+            [(f"2025-03-{day:02}",) for day in range(1, 31)],
+        )
+        conn.execute(
+            """INSERT INTO evaluation_periods (portfolio_id, period_start, period_end, instrument_type,
+                      signal_type, value_at_period_start, beat_benchmark, created_at)
+               VALUES (1, '2025-03-12', '2025-04-11', 'stock', 'quality', 100000, 1,
+                       '2025-03-12T18:00:00.000Z')"""
+        )
+
+
+def items(client: TestClient, path: str, **params: Any) -> list[dict[str, Any]]:
+    answer = client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["items"]
+    return found
+
+
+def test_signals_have_their_figures_and_nothing_of_a_portfolio(client: TestClient) -> None:
+    signals = items(client, "/signals")
+
+    assert signals
+    assert all(set(signal) == BASE for signal in signals)
+    assert all(0 <= signal["confidence"] <= 1 for signal in signals)
+    assert client.get(f"/signals/{signals[0]['id']}").json() == signals[0]
+
+
+def test_signals_are_filtered_and_paged(client: TestClient) -> None:
+    everything = items(client, "/signals")
+    first = client.get("/signals?limit=2").json()
+    rest = items(client, "/signals", cursor=first["next_cursor"])
+
+    assert first["items"] + rest == everything
+    assert all(one["ticker"] == "GME" for one in items(client, "/signals", ticker="gme"))
+    assert all(one["signal_type"] == "quality" for one in items(client, "/signals", signal_type="quality"))
+    assert items(client, "/signals", date_from="2025-03-13") == []
+    assert items(client, "/signals", date_to="2025-03-12") == everything
+
+
+def test_with_a_portfolio_each_signal_says_what_became_of_it_there(client: TestClient) -> None:
+    signals = items(client, "/signals", portfolio_id=1)
+
+    assert all(
+        set(signal) == BASE | {"position_opened", "skip_reason", "position_summary"} for signal in signals
+    )
+    assert all(
+        (signal["skip_reason"] is None) == (signal["position_summary"] is not None) for signal in signals
+    )
+    opened = [signal for signal in signals if signal["position_opened"]]
+    assert opened
+    assert client.get(f"/positions/{opened[0]['position_summary']['position_id']}").status_code == 200
+    bearish = [signal for signal in signals if signal["prediction"] == "bearish"]
+    assert {signal["skip_reason"] for signal in bearish} == {"bearish_long_only"}
+    assert client.get("/signals?portfolio_id=99").status_code == 404
+
+
+def test_a_signal_shows_its_evidence(client: TestClient) -> None:
+    signal = items(client, "/signals", ticker="GME")[0]
+
+    comments = items(client, f"/signals/{signal['id']}/comments")
+
+    assert len(comments) == signal["comment_count"]
+    assert all(set(comment) >= COMMENT for comment in comments)
+    for comment in comments:
+        assert {"ticker": "GME", "sentiment": signal["prediction"]} in comment["ticker_sentiments"]
+    assert client.get("/signals/999/comments").status_code == 404
+
+
+def test_the_history_gives_each_tickers_confidence(client: TestClient) -> None:
+    history = client.get("/signals/history?signal_type=quality").json()
+
+    assert history["GME"][0]["date"] == "2025-03-12"
+    assert set(client.get("/signals/history?signal_type=quality&ticker=GME").json()) == {"GME"}
+    assert client.get("/signals/history").status_code == 422
+
+
+def test_portfolios_add_up(client: TestClient) -> None:
+    portfolios = items(client, "/portfolios")
+
+    assert len(portfolios) == 4
+    assert "allocation" not in portfolios[0]
+    for portfolio in portfolios:
+        gained = portfolio["current_value"] - portfolio["starting_capital"]
+        assert portfolio["total_pnl"] == pytest.approx(gained)
+        assert portfolio["total_pnl_pct"] == pytest.approx(gained / portfolio["starting_capital"])
+    detail = client.get(f"/portfolios/{portfolios[0]['id']}").json()
+    assert len(detail["allocation"]) == detail["open_position_count"]
+    assert client.get("/portfolios/99").status_code == 404
+
+
+def test_an_open_position_is_valued_at_its_last_price(client: TestClient) -> None:
+    position = items(client, "/positions", status="open", instrument_type="stock")[0]
+
+    price, entry = position["current_price"], position["entry_price"]
+    assert position["unrealized_return_pct"] == pytest.approx((price - entry) / entry)
+    levels = (position["stop_loss_price"], position["take_profit_price"])
+    nearest = min(abs(level - price) / price for level in levels)
+    assert position["nearest_exit_distance_pct"] == pytest.approx(nearest)
+    assert position["hold_days"] == 0
+    assert position["dte"] is None
+    assert client.get(f"/positions/{position['id']}").json() == position
+
+
+def test_a_closed_position_shows_its_sale(client: TestClient) -> None:
+    position = items(client, "/positions", status="closed")[0]
+
+    assert (position["realized_return_pct"], position["hold_days"]) == (0.15, 2)
+    assert position["unrealized_return_pct"] is None
+    assert position["nearest_exit_distance_pct"] is None
+    assert [sale["exit_reason"] for sale in position["position_exits"]] == ["take_profit"]
+
+
+def test_an_option_shows_its_premium_and_its_days(client: TestClient) -> None:
+    position = items(client, "/positions", instrument_type="option")[0]
+
+    assert (position["dte"], position["hold_days"]) == (14, 2)
+    assert position["premium_change_pct"] == pytest.approx(0.5)
+    assert position["nearest_exit_distance_pct"] is None
+    allocation = client.get(f"/portfolios/{position['portfolio_id']}").json()["allocation"]
+    assert allocation[0]["market_value"] == pytest.approx(600)
+
+
+def test_positions_are_filtered(client: TestClient) -> None:
+    assert items(client, "/positions", ticker="nope") == []
+    assert items(client, "/positions", signal_type="consensus", portfolio_id=1) == []
+    assert client.get("/positions/999").status_code == 404
+
+
+def test_prices_are_the_last_days_on_record(client: TestClient) -> None:
+    assert [price["date"] for price in items(client, "/prices/zzz", days=2)] == ["2025-03-29", "2025-03-30"]
+    assert len(items(client, "/prices/ZZZ")) == 14
+    assert items(client, "/prices/NOPE") == []
+    assert client.get("/prices/no%20ticker").status_code == 422
+
+
+def test_evaluation_periods_belong_to_a_portfolio(client: TestClient) -> None:
+    period = items(client, "/evaluation-periods", portfolio_id=1)[0]
+
+    assert (period["status"], period["beat_benchmark"]) == ("active", True)
+    assert client.get("/evaluation-periods").status_code == 422
+    assert client.get("/evaluation-periods?portfolio_id=99").status_code == 404
+
+
+def test_phases_that_keep_no_such_records_are_told_apart_from_an_error(serve: Serve) -> None:
+    answer = serve("QUICK").get("/signals")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
