@@ -30,10 +30,8 @@ def show(as_json_: bool) -> None:
     of = settings()
     places = origins(given_flags())
     redact = redactor(of.secrets())
-    rows = [
-        (name, _value(getattr(of, name), redact), places.get(name, "default"))
-        for name in Settings.model_fields
-    ]
+    values = {name: _value(getattr(of, name), redact) for name in Settings.model_fields}
+    rows = [(name, value, places.get(name, "default")) for name, value in values.items()]
     if as_json_:
         put(as_json({name: {"value": value, "from": place} for name, value, place in rows}))
     else:

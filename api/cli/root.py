@@ -86,7 +86,7 @@ def run(args: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
         return Exit.BROKEN_PIPE
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # a raw traceback could show a secret
         code = told(error)
         return unexpected(error) if code is None else code
     return returned if isinstance(returned, int) else Exit.OK
