@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import traceback
 from enum import IntEnum
 
@@ -19,7 +18,6 @@ class Exit(IntEnum):
     NOT_FOUND = 5
     UNREACHABLE = 6
     INTERRUPTED = 130
-    BROKEN_PIPE = 141
 
 
 class Mistake(Exception):
@@ -75,7 +73,9 @@ def _code(error: Exception) -> Exit | None:
     if isinstance(error, Mistake):
         return error.code
     # Imported here: they are there already where one of their errors was raised.
-    from api.params import BadParam  # noqa: PLC0415  # the reason above
+    import sqlite3  # noqa: PLC0415  # the reason above
+
+    from api.params import BadParam  # noqa: PLC0415  # the same
     from api.settings import SettingsError  # noqa: PLC0415  # the same
     from statemachine.errors import PhaselineError, RunNotFound  # noqa: PLC0415  # the same
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -83,9 +81,6 @@ def run(args: Sequence[str]) -> int:
         return Exit.USAGE
     except (click.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
-        return Exit.BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  # a raw traceback could show a secret
         code = told(error)
         return unexpected(error) if code is None else code
