@@ -351,7 +351,7 @@ MEDDLING = [
     *("UPDATE analysis_runs SET status = 'completed'", 'update "main"."Analysis_Runs" set status = 1'),
     *("WITH x AS (SELECT 1) UPDATE [analysis_runs] SET status = 1", "UPDATE `run_events` SET at = 1"),
     *(
-        "DROP TRIGGER runs_are_kept",
+        "DROP TRIGGER runs_are_kept_1",
         "DROP INDEX active_runs",
         "INSERT OR REPLACE INTO run_events DEFAULT VALUES",
     ),
