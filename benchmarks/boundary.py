@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.engine import Engine
@@ -11,33 +11,25 @@ from benchmarks.floor import Floor, bare_copy
 from benchmarks.rounds import Figure, Spent, Target, taking_turns
 
 PHASES = 100
+QUANTITIES: list[tuple[str, Callable[[Spent], float], Target | None]] = [
+    ("median", lambda spent: statistics.median(spent.wall_ms), Target(1.15)),
+    ("mean", lambda spent: statistics.fmean(spent.wall_ms), None),
+    ("processor time", lambda spent: statistics.fmean(spent.cpu_ms), Target(1.4)),
+]
 
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
     """Yield the figures of a phase that writes nothing, and of one that writes ten rows."""
     for rows, name in [(0, "no rows"), (10, "10 rows")]:
         floor, ours = measured(folder / f"rows-{rows}", rounds, rows=rows)
-        yield Figure(
-            what=f"boundary, {name}: median of a round",
-            unit="ms",
-            ours=[statistics.median(each.wall_ms) for each in ours],
-            floor=[statistics.median(each.wall_ms) for each in floor],
-            target=Target(1.15),
-        )
-        yield Figure(
-            what=f"boundary, {name}: mean of a round",
-            unit="ms",
-            ours=[statistics.fmean(each.wall_ms) for each in ours],
-            floor=[statistics.fmean(each.wall_ms) for each in floor],
-            target=Target(1.15),
-        )
-        yield Figure(
-            what=f"boundary, {name}: processor time",
-            unit="ms",
-            ours=[statistics.fmean(each.cpu_ms) for each in ours],
-            floor=[statistics.fmean(each.cpu_ms) for each in floor],
-            target=Target(1.4),
-        )
+        for what, value, target in QUANTITIES:
+            yield Figure(
+                what=f"boundary, {name}: {what}",
+                unit="ms",
+                ours=[value(each) for each in ours],
+                floor=[value(each) for each in floor],
+                target=target,
+            )
 
 
 def measured(folder: Path, rounds: int, *, rows: int) -> tuple[list[Spent], list[Spent]]:

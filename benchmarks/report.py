@@ -15,7 +15,7 @@ from benchmarks.rounds import Figure
 
 BEGIN = "<!-- figures: begin, written by `make bench` -->"
 END = "<!-- figures: end -->"
-HEAD = "| quantity | ours | floor | ratio in a round | target | |\n|---|---|---|---|---|---|\n"
+HEAD = "| quantity | ours | floor | over the floor | ratio | target | |\n|---|---|---|---|---|---|---|\n"
 SYNCS = 200
 
 
@@ -25,6 +25,7 @@ def row(figure: Figure) -> str:
         figure.what,
         f"{_range(figure.ours)} {figure.unit}".strip(),
         f"{_range(figure.floor)} {figure.unit}".strip() if figure.floor else "",
+        _number(statistics.median(figure.differences)) if figure.floor else "",
         _range(figure.ratios) if figure.ratios else "",
         _target(figure),
         {True: "met", False: "**missed**", None: ""}[figure.is_met],

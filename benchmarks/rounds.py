@@ -43,25 +43,19 @@ class Figure:
         return [ours / floor for ours, floor in zip(self.ours, self.floor, strict=False) if floor]
 
     @property
-    def reached(self) -> float:
-        """The median that the target speaks of."""
-        match self.target.of if self.target else "ours":
-            case "ratio":
-                return statistics.median(self.ratios)
-            case "difference":
-                pairs = zip(self.ours, self.floor, strict=True)
-                return statistics.median(ours - floor for ours, floor in pairs)
-            case _:
-                return statistics.median(self.ours)
+    def differences(self) -> list[float]:
+        """Ours above the floor, round by round."""
+        return [ours - floor for ours, floor in zip(self.ours, self.floor, strict=False)]
 
     @property
     def is_met(self) -> bool | None:
         """Whether the target is met; `None` where there is none."""
-        if self.target is None:
+        target = self.target
+        if target is None:
             return None
-        return (
-            self.reached >= self.target.bound if self.target.at_least else self.reached <= self.target.bound
-        )
+        values = {"ratio": self.ratios, "ours": self.ours, "difference": self.differences}[target.of]
+        reached = statistics.median(values)
+        return reached >= target.bound if target.at_least else reached <= target.bound
 
 
 @dataclass(slots=True)

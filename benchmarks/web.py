@@ -83,9 +83,13 @@ def _serving(db: Path) -> Generator[int]:
     program = f"from pathlib import Path; from benchmarks.server import main; main(Path({str(db)!r}))"
     server = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None, "it is a pipe"
-    yield int(server.stdout.readline())
-    server.terminate()
-    server.wait()
+    try:
+        yield int(server.stdout.readline())
+        server.terminate()
+        server.wait()
+    finally:
+        server.kill()  # where something went wrong; its workers notice
+        server.stdout.close()
 
 
 def _throughput(port: int, path: str, rounds: int) -> Figure:
