@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 from fastapi import FastAPI
 
 from api import problems
@@ -20,6 +18,7 @@ from api.security import Door
 from api.services import Services
 from api.settings import Settings, load
 from api.status import add_status_route
+from api.version import version
 from statemachine.clock import SystemClock
 from statemachine.contract import Clock
 from statemachine.runner import Runner
@@ -45,7 +44,7 @@ def create_app(
     app = FastAPI(
         title="Phaseline",
         summary="Long analyses as durable state machines.",
-        version=_version(),
+        version=version(),
         lifespan=lifespan,
         docs_url=None,  # its page would load scripts from elsewhere; /openapi.json is all that tools need
         redoc_url=None,
@@ -64,10 +63,3 @@ def create_app(
     add_status_route(app, services, response_model=RunStatus, tags=["runs"])
     describe(app)
     return app
-
-
-def _version() -> str:
-    try:
-        return version("phaseline")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from api.cli.text import clean
 from api.settings import Settings
 from statemachine.redaction import Redact, redactor
 
@@ -55,7 +56,8 @@ class Plain(logging.Formatter):
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         # Indented, so that no line of a message can pretend to be another record.
-        return self._redact(text.rstrip()).replace("\n", "\n    ")
+        lines = self._redact(text.rstrip()).split("\n")
+        return "\n    ".join(map(clean, lines))
 
 
 class Brief(Plain):
@@ -63,7 +65,7 @@ class Brief(Plain):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""
-        return f"phaseline: {self._redact(_message(record).partition(chr(10))[0])}"
+        return clean(f"phaseline: {self._redact(_message(record).partition(chr(10))[0])}")
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -11,7 +11,7 @@ from api.problems import NotFound
 from statemachine.store import RunReader
 
 Row = Mapping[str, Any]
-SIGNALS: Final = ("ticker", "signal", "direction", "confidence", "people", "comments", "new")
+SIGNALS: Final = ("ticker", "signal", "direction", "confidence", "people", "evidence", "new")
 POSITIONS: Final = ("ticker", "portfolio", "shares", "entry", "last", "return", "status", "exit")
 
 
@@ -37,7 +37,8 @@ def put_report(status: Status, signals: Sequence[Row], positions: Sequence[Row])
     if warnings:
         put(clean(f"{len(warnings)} warnings, the last: {warnings[-1].get('message')}"))
     if signals:
-        put_table("Signals", SIGNALS, map(_signal, signals))
+        best_first = sorted(signals, key=lambda row: -row["confidence"])
+        put_table("Signals", SIGNALS, map(_signal, best_first))
     if positions:
         put_table("Positions", POSITIONS, map(_position, positions))
 

@@ -54,8 +54,18 @@ class Root(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked:
+        from api.version import version  # noqa: PLC0415  # reading it takes time
+
+        click.echo(f"phaseline {version()}")
+        ctx.exit()
+
+
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="phaseline", prog_name="phaseline")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show it."
+)
 def phaseline() -> None:
     """Run long analyses as durable state machines.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import click
 
@@ -15,6 +15,15 @@ _UNSAFE = re.compile(
     "\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"  # invisible ones, and those that turn the direction
     "\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+
+
+_NUMBER = re.compile(r"[+-]?[\d.,]*%?")
+STYLES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("bullish", "completed", "ok", "+"), "green"),
+    **dict.fromkeys(("bearish", "failed", "fail", "-"), "red"),
+    **dict.fromkeys(("running", "warn"), "yellow"),
+}
+"""Colours of words, and of percentages by their sign."""
 
 
 def clean(value: object, width: int | None = None) -> str:
@@ -50,20 +59,29 @@ def is_terminal() -> bool:
 
 
 def put_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table to stdout: with lines in a terminal, separated by tabs elsewhere."""
+    """Write a table to stdout: for the eye in a terminal, separated by tabs elsewhere."""
     cells = [[clean("" if cell is None else cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        for line in [list(columns), *cells]:
-            put("\t".join(line))
+    if sys.stdout.isatty():
+        _put_rich_table(title, columns, cells)
         return
+    for line in [list(columns), *cells]:
+        put("\t".join(line))
+
+
+def _put_rich_table(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     from rich import box  # noqa: PLC0415  # only where there is somebody to see it
     from rich.console import Console  # noqa: PLC0415  # the same
     from rich.table import Table  # noqa: PLC0415  # the same
     from rich.text import Text  # noqa: PLC0415  # the same
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        numbers = all(_NUMBER.fullmatch(line[index]) for line in cells)
+        table.add_column(column, justify="right" if numbers else "left")
     for line in cells:
-        table.add_row(*(Text(cell) for cell in line))
+        table.add_row(*(Text(cell, style=_style(cell)) for cell in line))
     Console().print(table)
+
+
+def _style(cell: str) -> str:
+    return STYLES.get(cell) or STYLES.get(cell[:1] if cell.endswith("%") else "", "")
