@@ -466,6 +466,8 @@ class PhaseConnection(sqlite3.Connection):
     def close_for_good(self) -> None:
         """Close the connection; what is uncommitted is rolled back."""
         with self.lock:
+            with suppress(sqlite3.Error):  # closed already, or its transaction has ended
+                self._discard()  # SQLite keeps a closed connection, and its lock, while a cursor is open
             super().close()
 
     # -- the phase's side --

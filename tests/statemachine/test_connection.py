@@ -648,6 +648,20 @@ def test_rows_can_be_fetched_in_every_way(conn: PhaseConnection) -> None:
     assert list(conn.execute("SELECT x FROM own")) == found
 
 
+def test_a_closed_connection_holds_no_lock_though_a_phase_keeps_an_open_cursor(
+    conn: PhaseConnection, other: sqlite3.Connection
+) -> None:
+    conn.execute("INSERT INTO own VALUES (1), (2)")
+    kept = conn.execute("SELECT x FROM own")
+    kept.fetchone()
+
+    conn.close_for_good()
+
+    assert not is_locked(other)
+    assert rows(other) == []
+    conn.close_for_good()
+
+
 # --- helper threads of a phase ---
 
 

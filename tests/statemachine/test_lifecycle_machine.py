@@ -301,7 +301,9 @@ class Life(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="phaseline-life-", dir=place))
         self.db = self.folder / "runs.db"
         self.clock = FakeClock(BEGINNING)
-        self.registry = Registry.of([(number, f"Phase {number}", self.phase) for number in numbers])
+        self.registry = Registry.of(
+            [(number, f"Phase {abs(number)}.{number < 0}", self.phase) for number in numbers]
+        )
         self.table = edges(self.registry.states)
         self.runs: dict[int, Model] = {}
         self.items = 0
