@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any, cast
@@ -85,8 +86,8 @@ def _report(runner: Runner, status: Status, as_json_: bool) -> None:
 def _detach(of: Settings, params_text: str, as_json_: bool) -> Exit:
     """Start the same command in a session of its own, and wait only until it has its run."""
     log = Path(f"{of.db}.log")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as stderr:
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as stderr:
         child = subprocess.Popen(  # noqa: S603  # our own interpreter and our own command
             command("analyze", "--announce", "--params", params_text),
             env=environment(),
@@ -98,6 +99,7 @@ def _detach(of: Settings, params_text: str, as_json_: bool) -> Exit:
     assert child.stdout is not None, "it is a pipe"
     announced = child.stdout.readline()
     if not announced:
+        child.wait()
         raise Mistake(f"the run did not start; {log} says why")
     say(f"it goes on in the background; {log} is its log")
     put(announced.decode().strip() if as_json_ else str(json.loads(announced)["run_id"]))

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from api.app import create_app
 from api.settings import Settings
-from tests.api.world import AS_OF, until_idle
+from tests.api.world import until_idle
 
 EXAMPLES = 14
 """Requests for each operation and mode; some 500 in all."""
@@ -42,10 +42,11 @@ def client() -> Iterator[TestClient]:
     """A server of the real pipeline whose sample was analysed once, so that there is something to answer."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        of = Settings(db=Path(folder) / "runs.db", as_of=AS_OF, executor="threads", max_active_runs=3)
+        of = Settings(db=Path(folder) / "runs.db", executor="threads", max_active_runs=3)
         with TestClient(create_app(of), raise_server_exceptions=False) as client:
             client.post("/analyze")
             until_idle(client)
+            assert client.get("/signals").json()["items"]
             yield client
 
 
