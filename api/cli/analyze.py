@@ -99,7 +99,7 @@ def _detach(of: Settings, params_text: str, as_json_: bool) -> Exit:
     assert child.stdout is not None, "it is a pipe"
     announced = child.stdout.readline()
     if not announced:
-        child.wait()
+        child.communicate()
         raise Mistake(f"the run did not start; {log} says why")
     say(f"it goes on in the background; {log} is its log")
     put(announced.decode().strip() if as_json_ else str(json.loads(announced)["run_id"]))
