@@ -13,7 +13,7 @@ LOCK   := $(UV) pip compile pyproject.toml requirements/run.in --universal --pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test install check diagrams bench coverage lock clean
+.PHONY: help demo test install check diagrams bench coverage lock sbom clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -51,6 +51,9 @@ lock: ## Choose newer dependencies within the bounds of pyproject.toml (needs uv
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }
 	$(LOCK) --output-file requirements/run.lock
 	$(LOCK) --group test --constraint requirements/run.lock --output-file requirements/test.lock
+
+sbom: install ## Write what an installation consists of to dist/sbom.json (CycloneDX)
+	$(BIN)/python tools/sbom.py dist/sbom.json
 
 clean: ## Remove .venv and all caches; data/ stays
 	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .coverage dist
