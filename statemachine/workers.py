@@ -63,13 +63,14 @@ def _portable(error: Exception) -> Exception:
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the main process, and die with it."""
+    """Leave Ctrl-C and the first turn to the main process, whose answers are waited for, and die with it."""
     import multiprocessing  # noqa: PLC0415  # see above
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(10)
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    assert parent is not None, "a worker has one"
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
 
 
 def _die_with(parent: Any) -> None:
