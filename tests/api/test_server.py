@@ -102,7 +102,7 @@ def is_listening(server: Server) -> bool:
     host, _, port = server.address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=END_S).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it closed with us in its queue
         return False
     return True
 
