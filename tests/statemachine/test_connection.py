@@ -23,6 +23,7 @@ from statemachine.connection import (
     connect_read_only,
     engine_of,
     is_write,
+    naming_damage,
     transaction,
 )
 from statemachine.contract import RunAbandoned
@@ -140,6 +141,44 @@ def test_a_database_that_refuses_write_ahead_logging_is_not_used(monkeypatch: py
 
     with pytest.raises(DatabaseUnusable, match=r"did not take .*'wal'.*is it on a network drive"):
         connect(Path("/dev/null"), InMemory)
+
+
+class Contended(sqlite3.Connection):
+    """A new file that other processes switch to WAL at the same moment."""
+
+    refusals = 0
+    said: list[str] = []  # noqa: RUF012  # set by each test
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        Contended.said.append(sql)
+        if "journal_mode = wal" in sql and Contended.refusals:
+            Contended.refusals -= 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorname = "SQLITE_BUSY"
+            raise error
+        return super().execute(sql, *parameters)
+
+
+@pytest.mark.parametrize("refusals", [1, 3, 1000])
+def test_who_makes_the_file_beside_others_waits_for_them_and_tries_again_but_not_for_ever(
+    db: Path, refusals: int
+) -> None:
+    Contended.refusals, Contended.said = refusals, []
+
+    if refusals < 1000:
+        connect(db, Contended).close()
+    else:
+        with pytest.raises(DatabaseUnusable, match="another process holds it; try again"):
+            connect(db, Contended)
+
+    waits = Contended.said.count("BEGIN IMMEDIATE")
+    assert waits == Contended.said.count("ROLLBACK") == min(refusals, waits)
+    assert waits < 100
+
+
+def test_an_error_that_is_no_damage_is_named_as_it_is(db: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"), naming_damage(db):
+        raise sqlite3.OperationalError("disk I/O error")
 
 
 def test_a_reading_connection_can_not_write(conn: PhaseConnection, db: Path) -> None:
@@ -634,6 +673,17 @@ def test_the_engine_reads_text_whatever_a_phase_has_set(conn: PhaseConnection) -
     with conn.engine():
         assert conn.run("SELECT 'text'").fetchone() == ("text",)
     assert tuple(conn.execute("SELECT 'text'").fetchone()) == (b"text",)
+
+
+def test_an_error_in_the_middle_of_the_rows_is_the_phases(conn: PhaseConnection) -> None:
+    def picky(x: int) -> int:
+        return [0, 0][x]
+
+    conn.create_function("picky", 1, picky)
+    cursor = conn.execute(f"SELECT picky(x) FROM ({ENDLESS})")
+
+    with pytest.raises(sqlite3.OperationalError, match="user-defined function raised exception"):
+        cursor.fetchall()
 
 
 def test_rows_can_be_fetched_in_every_way(conn: PhaseConnection) -> None:

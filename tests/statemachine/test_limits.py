@@ -418,6 +418,30 @@ def test_a_phase_is_not_abandoned_before_its_grace_has_passed(
     assert history(db)[-1].detail is None
 
 
+def test_a_thread_that_never_got_its_connection_is_abandoned_too(
+    make_runner: MakeRunner, clock: FakeClock, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = make_runner(writes(1))
+    entered, go, connection = threading.Event(), threading.Event(), runner._connection
+
+    def slow() -> Any:
+        entered.set()
+        assert go.wait(60)
+        return connection()
+
+    monkeypatch.setattr(runner, "_connection", slow)
+    runner.start({})
+    assert entered.wait(60)
+    clock.until_somebody_waits()
+    clock.advance(4500)
+    assert runner.wait()
+
+    go.set()
+    left_behind(runner).join()
+    assert row(db).error_code == "timeout"
+    assert items(db) == []
+
+
 def test_without_a_grace_a_phase_is_waited_for(stuck: Callable[..., tuple[Any, Gate]], db: Path) -> None:
     runner, gate = stuck(grace_s=10**9, abandon_after_s=0)
     assert runner.keep() == KEEPER_S

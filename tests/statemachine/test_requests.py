@@ -22,7 +22,7 @@ from statemachine.errors import (
     ThreadUnavailable,
 )
 from statemachine.runner import Runner
-from statemachine.store import MAX_REFUSALS
+from statemachine.store import MAX_REFUSALS, RunStore
 from tests.fakes import FakeClock
 from tests.statemachine.conftest import (
     Gate,
@@ -263,6 +263,45 @@ def test_threads_that_race_with_one_key_get_one_run(make_runner: MakeRunner, db:
         thread.join()
 
     assert set(answers) <= {1}
+
+
+def test_a_key_that_another_request_uses_meanwhile_is_found_when_it_is_decided(
+    make_runner: MakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = make_runner(writes(1), max_active_runs=2)
+
+    def meanwhile(*_: object) -> None:
+        monkeypatch.undo()
+        runner.start({}, idempotency_key="key")
+
+    monkeypatch.setattr(runner, "_answered_from_a_read", meanwhile)
+
+    assert runner.start({}, idempotency_key="key").id == 1
+    assert runner.wait()
+
+
+def test_a_request_waits_only_so_long_for_another_request(make_runner: MakeRunner, impatient: None) -> None:
+    runner = make_runner(writes(1))
+    with runner._write_lock, pytest.raises(StoreBusy):
+        runner.start({})
+
+
+def test_a_run_that_could_not_be_created_is_not_counted_as_driven(
+    make_runner: MakeRunner, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = make_runner(writes(1))
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunStore, "remember_key", full)
+        with pytest.raises(sqlite3.OperationalError):
+            runner.start({}, idempotency_key="key")
+
+    assert runner.live(1) is None
+    assert runner.start({}, idempotency_key="key").id == 1
+    assert runner.wait()
 
 
 # --- cancel ---

@@ -229,6 +229,10 @@ def test_a_file_without_runs_is_refused(folder: Path) -> None:
 
     with pytest.raises(DatabaseUnusable, match="no table of runs"):
         verify(other)
+    letter = folder / "letter.txt"
+    letter.write_text("Dear reader, this is no database. " * 100)
+    with closing(sqlite3.connect(letter)) as conn, pytest.raises(DatabaseUnusable, match="can't be read"):
+        verify(conn)
     with pytest.raises(DatabaseUnusable):
         verify(folder / "nowhere")
 

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -198,6 +200,22 @@ def test_a_pool_that_another_run_has_replaced_already_is_not_closed() -> None:
         made._replace(pool)
 
         assert made._open() is again
+
+
+class Broken(Executor):
+    """A pool that has just broken."""
+
+    def submit(self, *_: object, **__: object) -> Future[Any]:
+        raise BrokenExecutor("a child process terminated abruptly")
+
+
+def test_a_pool_that_breaks_while_work_is_handed_in_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    with workers("threads") as made:
+        new = made._new
+        pools: list[Executor] = [Broken(), Broken()]
+        monkeypatch.setattr(made, "_new", lambda: pools.pop() if pools else new())
+
+        assert list(made.map(work.double, range(5))) == [0, 2, 4, 6, 8]
 
 
 ORPHANAGE = """
