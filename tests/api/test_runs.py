@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from api.app import create_app
 from api.stream import follow
+from statemachine.store import RunReader
 from statemachine.table import edges
 from tests.api.world import Gate, MakeSettings, Serve, services_of, until_idle
 
@@ -335,3 +336,19 @@ def test_the_client_works_without_a_lifespan(make_settings: MakeSettings) -> Non
     services_of(client).runner.wait(20)
     assert client.get("/runs/1/status").json()["status"] == "completed"
     services_of(client).close()
+
+
+def test_a_server_that_ends_without_a_signal_stops_its_runs_as_configured(
+    make_settings: MakeSettings, gate: Gate
+) -> None:
+    with TestClient(create_app(make_settings("GATED", shutdown="checkpoint"))) as client:
+        runner = services_of(client).runner
+        client.post("/analyze", json=gate.body)
+        arrived = gate.wait_for_arrival()
+        keeper = threading.Thread(target=lambda: (runner._stopping.wait(10), os.close(arrived)))
+        keeper.start()
+    keeper.join()
+
+    reader = RunReader(runner.db)
+    assert (reader.run(1).status, reader.run(1).owner) == ("running", None)
+    reader.close()

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message
-from starlette.websockets import WebSocketDisconnect
 
 from api.app import create_app
 from api.body import MAX_BODY_BYTES, Refused, read
-from api.security import _is_allowed, _same_origin
+from api.security import Door, _is_allowed, _same_origin
+from api.settings import Settings
 from tests.api.world import MakeSettings, Serve, services_of
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND")
@@ -191,9 +191,31 @@ def test_a_body_that_is_cut_short_is_not_taken_for_a_whole_one() -> None:
     assert refusal.value.status == 400
 
 
-def test_a_socket_that_wants_to_be_a_web_socket_is_closed(serve: Serve) -> None:
-    with pytest.raises(WebSocketDisconnect), serve().websocket_connect("/runs/1/stream"):
-        pass
+def test_a_body_that_announces_its_size_is_refused_unread() -> None:
+    async def never() -> Message:
+        raise AssertionError("the body was read")
+
+    with pytest.raises(Refused) as refusal:
+        asyncio.run(read(never, {b"content-length": str(MAX_BODY_BYTES + 1).encode()}))
+
+    assert refusal.value.status == 413
+
+
+def test_a_web_socket_is_closed_at_the_door() -> None:
+    sent: list[Message] = []
+
+    async def inside(*_: object) -> None:
+        raise AssertionError("it was let in")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    asyncio.run(Door(inside, settings=Settings())({"type": "websocket", "path": "/runs"}, receive, send))
+
+    assert [message["type"] for message in sent] == ["websocket.close"]
 
 
 def test_two_hosts_are_one_too_many(serve: Serve) -> None:
