@@ -296,25 +296,38 @@ def text_of(mutant: Mutant) -> str:
 
 
 @contextmanager
-def copy_with(mutant: Mutant) -> Iterator[Path]:
-    """Copy the engine and its tests, and make the mistake in the copy."""
+def copy_with(*mutants: Mutant) -> Iterator[Path]:
+    """Copy the engine and its tests, and make the mistakes in the copy."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as made:
         root = Path(made)
         for name in ("statemachine", "tests", "phases"):
             ignored = shutil.ignore_patterns("__pycache__", "sample")
             shutil.copytree(ROOT / name, root / name, ignore=ignored)
         shutil.copy(ROOT / "pyproject.toml", root)
-        (root / mutant.file).write_text(text_of(mutant).replace(mutant.old, mutant.new), encoding="utf-8")
+        for mutant in mutants:
+            changed = text_of(mutant).replace(mutant.old, mutant.new)
+            (root / mutant.file).write_text(changed, encoding="utf-8")
         yield root
 
 
-def is_caught(root: Path, test: str) -> bool:
-    """Return whether a test fails on a mutated copy."""
-    pytest = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", "timeout=100", test]
+def is_caught(root: Path, *tests: str) -> bool:
+    """Return whether one of these tests fails on a copy."""
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "timeout=100",
+        *tests,
+    ]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     ended = subprocess.run(pytest, cwd=root, check=False, capture_output=True, text=True, env=environment)
     if ended.returncode not in {0, 1}:
-        raise AssertionError(f"{test} could not be tried:\n{ended.stdout}\n{ended.stderr}")
+        raise AssertionError(f"{tests} could not be tried:\n{ended.stdout}\n{ended.stderr}")
     return ended.returncode == 1
 
 
@@ -323,6 +336,8 @@ def matrix(mutants: Sequence[Mutant]) -> Iterator[str]:
     names = [Path(harness).stem.removeprefix("test_").replace("_", " ") for harness in HARNESSES]
     yield "| mistake | " + " | ".join(names) + " |"
     yield "|---|" + ":-:|" * len(names)
+    with copy_with() as root:
+        yield "| none | " + " | ".join("x" if is_caught(root, each) else "" for each in HARNESSES) + " |"
     for mutant in mutants:
         with copy_with(mutant) as root:
             caught = ["x" if is_caught(root, harness) else "" for harness in HARNESSES]

@@ -15,6 +15,13 @@ def test_a_mutant_still_changes_the_engine(mutant: Mutant) -> None:
 
 
 @pytest.mark.tier1
+@pytest.mark.timeout(600)
+def test_without_a_mistake_nothing_is_noticed() -> None:
+    with copy_with() as root:
+        assert not is_caught(root, *dict.fromkeys(mutant.caught_by for mutant in MUTANTS))
+
+
+@pytest.mark.tier1
 @pytest.mark.timeout(300)
 @_each_mutant
 def test_the_mistake_is_noticed(mutant: Mutant) -> None:
