@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn, overload
 from statemachine.clock import stamp
 from statemachine.contract import Clock, ItemT, Json, ResultT, RunAbandoned, RunCancelled, RunStopping
 from statemachine.live import Live, Step
+from statemachine.redaction import Redact, redacted
 from statemachine.store import Run, dumps
 
 Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
@@ -22,9 +23,10 @@ MAX_WARNINGS: Final = 1_000
 class AppendOnly(MutableSequence[dict[str, Json]]):
     """The warnings of a run: they can be read and added to, never changed."""
 
-    def __init__(self, items: Iterable[dict[str, Json]], now: Callable[[], str]) -> None:
+    def __init__(self, items: Iterable[dict[str, Json]], now: Callable[[], str], redact: Redact) -> None:
         self._items = list(items)
         self._now = now
+        self._redact = redact
 
     def append(self, value: dict[str, Json]) -> None:
         """Add a warning; raise `TypeError` or `ValueError` if JSON can't say it."""
@@ -37,7 +39,7 @@ class AppendOnly(MutableSequence[dict[str, Json]]):
                 "timestamp": self._now(),
                 "context": {},
             }
-        self._items.append(json.loads(dumps(value)))
+        self._items.append(redacted(json.loads(dumps(value)), self._redact))
 
     def insert(self, index: int, value: dict[str, Json]) -> None:
         """Refuse anything but adding at the end."""
@@ -73,12 +75,19 @@ class Context:
     """One entry into one phase; see `contract.RunContext` for what each member means."""
 
     def __init__(
-        self, run: Run, live: Live, *, tools: object, check_point: Callable[[Context], None], mapper: Mapper
+        self,
+        run: Run,
+        live: Live,
+        *,
+        tools: object,
+        check_point: Callable[[Context], None],
+        mapper: Mapper,
+        redact: Redact,
     ) -> None:
         self.run_id = run.id
         self.params = copy.deepcopy(run.params)
         self.results = copy.deepcopy(run.results)
-        self.warnings = AppendOnly(run.warnings or (), self._now)
+        self.warnings = AppendOnly(run.warnings or (), self._now, redact)
         self.tools: Any = tools
         self.clock: Clock = live.clock
         self.deadline = live.deadline

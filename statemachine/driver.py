@@ -15,7 +15,7 @@ import sqlite3
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from statemachine.clock import stamp
 from statemachine.connection import PhaseConnection
@@ -31,7 +31,7 @@ from statemachine.errors import (
 from statemachine.live import Live, Outcome, Step
 from statemachine.machine import MAX_MESSAGE, Boundary, take
 from statemachine.owner import Owner
-from statemachine.redaction import Redact, capped
+from statemachine.redaction import Redact, capped, redacted
 from statemachine.registry import Registry
 from statemachine.store import CancelWaiting, Results, Run, RunStore, dumps
 from statemachine.table import ADVANCE, CANCEL, FAIL, RESUME, TIME_OUT, allowed
@@ -224,6 +224,7 @@ class Driver:
                 tools=self._tools(run.params),
                 check_point=self.check_point,
                 mapper=self._mapper,
+                redact=self._redact,
             )
             results, self._live.said = context.results, context.warnings.copy
             self._registry.phase_of(run.state).function(self._conn, context)
@@ -277,8 +278,7 @@ class Driver:
     def _advance(self, results: Results) -> Run | Outcome:
         """Commit the boundary; return the run, or the edge to take instead where it can't be committed."""
         try:
-            dumps(results)
-            return self._take(Outcome(trigger=ADVANCE), results)
+            return self._take(Outcome(trigger=ADVANCE), self._saved(results))
         except CancelWaiting:
             return Outcome(trigger=CANCEL, code="cancelled", message=CANCELLED)
         except (sqlite3.Error, TransactionLost, TypeError, ValueError, RecursionError) as error:
@@ -295,6 +295,10 @@ class Driver:
             raise FailureUnrecorded(
                 f"run {self._run.id} failed ({outcome.message}) and the database could not take it: {error}"
             ) from error
+
+    def _saved(self, results: Results) -> Results:
+        """Return results as they are stored: without secrets, and out of the phase's reach."""
+        return cast("Results", redacted(json.loads(dumps(results)), self._redact))
 
     def _take(self, outcome: Outcome, results: Results | None) -> Run:
         conn, run = self._conn, self._run
@@ -372,7 +376,7 @@ class Driver:
             step_total=step.total,
             step_unit=step.unit,
             warnings=context.warnings.copy() or None,
-            results=json.loads(dumps(context.results)),  # what the phase changes later is not saved yet
+            results=self._saved(context.results),
             active_s=self._live.active_s(),
             updated_at=max(self._now(), run.updated_at),
             version=run.version + 1,

@@ -5,19 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from statemachine.contract import Json
+
 _PATTERNS = (
+    (re.compile(r"(?i)\b(authorization\\?['\"]?\s*[:=]\s*\\?['\"]?)[^\r\n'\"]+"), r"\1***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 ***"),
     (re.compile(r"(?i)([?&;](?:[\w-]*(?:key|token|secret|password|signature))=)[^&\s'\"#]+"), r"\1***"),
     (
         re.compile(
-            r"(?i)\b((?:api[_-]?key|client[_-]?secret|password|token)['\"]?\s*[:=]\s*['\"]?)[^\s'\",;&)]{6,}"
+            r"(?i)((?:api[_-]?key|secret|passwd|password|token|signature|cookie)[\w-]{0,20}"
+            r"\\?['\"]?\s*[:=]\s*\\?['\"]?)[^\s'\",;&)\\]{6,}"
         ),
         r"\1***",
     ),
     (re.compile(r"(?i)(://[^/\s:@]{1,200}:)[^/\s@]{1,200}@"), r"\1***@"),
     (re.compile(r"\bsk-[A-Za-z0-9_-]{8,}"), "sk-***"),
 )
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+"""Control characters, halves of characters, and what turns or hides the text around it."""
 
 Redact = Callable[[str], str]
 
@@ -38,6 +45,23 @@ def redactor(secrets: Iterable[str] = ()) -> Redact:
         return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
     return redact
+
+
+def redacted(value: Json, redact: Redact) -> Json:
+    """Return a JSON value with every text in it redacted; the keys of objects stay as they are.
+
+    >>> redacted({"url": ["?key=SECRET1", 2]}, redactor())
+    {'url': ['?key=***', 2]}
+    """
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        items: list[Json] = value  # pyright: ignore[reportUnknownVariableType]  # JSON
+        return [redacted(each, redact) for each in items]
+    if isinstance(value, dict):
+        members: dict[str, Json] = value  # pyright: ignore[reportUnknownVariableType]  # JSON
+        return {key: redacted(each, redact) for key, each in members.items()}
+    return value
 
 
 def capped(text: str, limit: int) -> str:

@@ -11,11 +11,12 @@ import pytest
 
 from statemachine.context import MAX_WARNINGS, AppendOnly
 from statemachine.contract import RunCancelled, RunStopping
+from statemachine.redaction import redactor
 from tests.statemachine.conftest import MakeRunner, check_point, drive, raises, row, then, writes
 
 
 def warnings(*messages: str) -> AppendOnly:
-    return AppendOnly([{"message": message} for message in messages], lambda: "now")
+    return AppendOnly([{"message": message} for message in messages], lambda: "now", redactor(["hunter2"]))
 
 
 @pytest.mark.parametrize(
@@ -198,3 +199,24 @@ def test_the_steps_of_a_phase_do_not_show_in_the_next_one(make_runner: MakeRunne
     drive(runner)
 
     assert (row(db).step_current, row(db).step_total, row(db).step_unit) == (None, None, None)
+
+
+def test_a_secret_in_a_warning_is_not_kept() -> None:
+    said = warnings()
+    said.append(
+        {"message": "hunter2 at https://x.example/?apikey=SECRET123", "context": {"urls": ["hunter2"]}}
+    )
+
+    assert "hunter2" not in str(said.copy())
+    assert "SECRET123" not in str(said.copy())
+
+
+def test_a_secret_in_the_results_is_not_kept(make_runner: MakeRunner) -> None:
+    def leak(_conn: sqlite3.Connection, ctx: Any) -> None:
+        ctx.results["source"] = {"urls": ["https://me:hunter2hunter2@x.example"]}
+        ctx.checkpoint()
+
+    runner = make_runner(leak)
+    runner.create({})
+
+    assert drive(runner).results == {"source": {"urls": ["https://me:***@x.example"]}}

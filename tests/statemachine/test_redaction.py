@@ -53,6 +53,23 @@ def test_what_is_no_secret_is_left_alone(text: str) -> None:
     assert redactor(["hunter2"])(text) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"refresh_token": "SECRET123"}',
+        "access_token=SECRET123",
+        "secret=SECRET123",
+        "X-APP-SECRET-KEY: SECRET123",
+        "Cookie: session-SECRET123",
+        "'Authorization': 'token SECRET123'",
+        "Authorization: SECRET123",
+        r"KeyError('line\npassword: SECRET123')",
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden_in_every_spelling(text: str) -> None:
+    assert "SECRET123" not in redactor()(text)
+
+
 def test_the_longest_secret_is_hidden_whole() -> None:
     assert redactor(["abc", "abcdef"])("abcdef abc") == "*** ***"
 
@@ -85,5 +102,7 @@ def test_adversarial_texts_take_linear_time() -> None:
         "?key=" * 50_000,
         "password" + "'" * 200_000,
         "sk-" * 90_000,
+        "secret" * 50_000,
+        "authorization:" * 20_000,
     ):
         redactor()(text)
