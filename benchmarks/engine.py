@@ -9,9 +9,10 @@ from typing import Any
 
 from benchmarks.floor import NOTES, ROW, WRITE_NOTE, label
 from statemachine.clock import SystemClock, stamp
-from statemachine.connection import PhaseConnection, connect
+from statemachine.connection import connect
 from statemachine.contract import RunContext
 from statemachine.driver import Driver, Recovery
+from statemachine.guard import PhaseConnection
 from statemachine.live import Limits, Live
 from statemachine.owner import Owner
 from statemachine.redaction import redactor

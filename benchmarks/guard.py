@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.engine import Engine
 from benchmarks.floor import NOTES, ROW, WRITE_NOTE
 from benchmarks.rounds import Figure, Target
-from statemachine.connection import is_write
+from statemachine.sql import is_write
 
 ROWS = 100_000
 SHORT, LONG = 100_000, 800_000

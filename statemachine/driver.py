@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast
 
 from statemachine.clock import stamp
-from statemachine.connection import PhaseConnection
 from statemachine.context import Context, Mapper
 from statemachine.contract import Clock, Json, RunCancelled, RunMovedOn, RunStopping
 from statemachine.errors import (
@@ -28,6 +27,7 @@ from statemachine.errors import (
     RunOwned,
     TransactionLost,
 )
+from statemachine.guard import PhaseConnection
 from statemachine.live import Live, Outcome, Step
 from statemachine.machine import MAX_MESSAGE, Boundary, take
 from statemachine.owner import Owner

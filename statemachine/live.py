@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from statemachine.contract import Clock, Json
 
 if TYPE_CHECKING:
-    from statemachine.connection import PhaseConnection
+    from statemachine.guard import PhaseConnection
 
 _log = logging.getLogger("phaseline.run")
 

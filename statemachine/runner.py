@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from statemachine.clock import SystemClock, stamp
-from statemachine.connection import PhaseConnection, connect, naming_damage, transaction
+from statemachine.connection import connect, naming_damage, transaction
 from statemachine.contract import Clock, Json, RunAbandoned, RunMovedOn, RunStopping
 from statemachine.driver import CANCELLED, Driver, Recovery, ToolsFactory, failure, take_over
 from statemachine.errors import (
@@ -35,6 +35,7 @@ from statemachine.errors import (
     StoreBusy,
     ThreadUnavailable,
 )
+from statemachine.guard import PhaseConnection
 from statemachine.live import Limits, Live, Note, Outcome
 from statemachine.machine import Boundary, take
 from statemachine.owner import Owner

@@ -15,9 +15,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-from statemachine.connection import PhaseConnection, connect, connect_read_only, transaction
+from statemachine.connection import connect, connect_read_only, transaction
 from statemachine.contract import Json, RunMovedOn
 from statemachine.errors import DatabaseUnusable, RunNotFound
+from statemachine.guard import PhaseConnection
 from statemachine.registry import Registry
 from statemachine.table import INITIAL, START, status_of
 

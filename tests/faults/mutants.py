@@ -46,6 +46,7 @@ _RUNNER: Final = "statemachine/runner.py"
 _STORE: Final = "statemachine/store.py"
 _MACHINE: Final = "statemachine/machine.py"
 _CONNECTION: Final = "statemachine/connection.py"
+_GUARD: Final = "statemachine/guard.py"
 _OWNER: Final = "statemachine/owner.py"
 _SQL: Final = "statemachine/schema.sql"
 _LIVE: Final = "statemachine/live.py"
@@ -247,21 +248,21 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a phase may do anything",
-        _CONNECTION,
+        _GUARD,
         "        super().set_authorizer(self._authorize)\n",
         "",
         f"{CONNECTION}::test_a_forbidden_statement_is_refused_in_words_and_changes_nothing",
     ),
     Mutant(
         "a phase's write opens no transaction",
-        _CONNECTION,
+        _GUARD,
         '                self.run("BEGIN IMMEDIATE")\n            self._began = True\n',
         "                self._began = False\n",
         f"{CONNECTION}::test_the_first_write_opens_the_transaction_and_nobody_sees_it_before_the_driver_commits",
     ),
     Mutant(
         "after a lost transaction the phase goes on",
-        _CONNECTION,
+        _GUARD,
         "        if self.lost:\n",
         "        if False:\n",
         f"{CONNECTION}::test_after_a_lost_transaction_every_write_is_refused_and_reading_goes_on",

@@ -17,18 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statemachine.connection import (
-    ENGINE_TABLES,
-    PhaseConnection,
     connect,
     connect_read_only,
     engine_of,
-    is_write,
     naming_damage,
     transaction,
 )
 from statemachine.contract import RunAbandoned
 from statemachine.errors import DatabaseUnusable, ForbiddenStatement, StoreBusy, TransactionLost
+from statemachine.guard import ENGINE_TABLES, PhaseConnection
 from statemachine.registry import Registry
+from statemachine.sql import is_write
 from statemachine.store import prepare
 
 REGISTRY = Registry.of([(1, "Work", print)])
@@ -605,7 +604,7 @@ def test_in_doubt_a_statement_is_a_write(sql: str) -> None:
 def test_a_write_that_were_taken_for_a_read_would_be_refused(
     conn: PhaseConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("statemachine.connection.is_write", lambda _sql: False)
+    monkeypatch.setattr("statemachine.guard.is_write", lambda _sql: False)
 
     with pytest.raises(ForbiddenStatement, match="would commit itself"):
         conn.execute("INSERT INTO own VALUES (1)")
@@ -863,7 +862,7 @@ def test_a_revoked_phase_inside_a_function_of_its_own_is_rolled_back_when_that_e
     conn: PhaseConnection, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite can't be interrupted while it waits for Python."""
-    monkeypatch.setattr("statemachine.connection._INTERRUPTS", 2)
+    monkeypatch.setattr("statemachine.guard._INTERRUPTS", 2)
     go = threading.Event()
 
     def in_a_function(conn: PhaseConnection, ready: threading.Event) -> None:
@@ -885,7 +884,7 @@ def test_a_revoked_phase_inside_a_function_of_its_own_is_rolled_back_when_that_e
 def test_a_phase_that_waits_for_a_lock_while_it_is_revoked_does_not_begin(
     conn: PhaseConnection, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("statemachine.connection._INTERRUPTS", 2)
+    monkeypatch.setattr("statemachine.guard._INTERRUPTS", 2)
     other.execute("BEGIN IMMEDIATE")
     entered = threading.Event()
     began = conn.begin
@@ -912,7 +911,8 @@ def test_revoking_a_connection_that_was_just_closed_is_fine(db: Path) -> None:
 RACE = """
 import sqlite3, sys, threading
 from pathlib import Path
-from statemachine.connection import PhaseConnection, connect
+from statemachine.connection import connect
+from statemachine.guard import PhaseConnection
 
 for _ in range(300):
     conn = connect(Path(sys.argv[1]), PhaseConnection)

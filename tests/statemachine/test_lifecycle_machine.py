@@ -30,12 +30,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from statemachine.connection import connect, is_write, transaction
+from statemachine.connection import connect, transaction
 from statemachine.contract import RunStopping
 from statemachine.errors import AlreadyRunning, IllegalTransition, RunOwned, StoreBusy
 from statemachine.machine import Boundary, take
 from statemachine.registry import Registry
 from statemachine.runner import Runner
+from statemachine.sql import is_write
 from statemachine.store import Run, RunReader, RunStore
 from statemachine.table import (
     ADVANCE,
