@@ -19,6 +19,7 @@ from tests.api.world import HERE, Gate
 ROOT = HERE.parents[1]
 END_S = 60
 DB = Path("data/phaseline.db")
+DEMO_DB = Path("data/demo.db")
 
 
 class Shell:
@@ -36,6 +37,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         self._stack.push(process)
         self._stack.callback(process.kill)
@@ -147,12 +149,15 @@ def test_an_analysis_first_finishes_what_a_killed_one_left(shell: Shell, gate: G
 
 @pytest.mark.slow
 def test_a_detached_analysis_goes_on_after_its_command_has_ended(shell: Shell, gate: Gate) -> None:
-    code, out, err = shell.run("analyze", "--detach", "--phases", "registries:GATED", *params(gate))
+    command = shell.start("analyze", "--detach", "--phases", "registries:GATED", *params(gate))
+    out, err = command.communicate(timeout=END_S)
     arrived = gate.wait_for_arrival()
+    with pytest.raises(ProcessLookupError):  # nobody is left in the terminal's process group to be hung up on
+        os.killpg(command.pid, signal.SIGHUP)
     watcher = shell.start("watch", "last")
     os.close(arrived)
 
-    assert (code, out) == (0, "1\n")
+    assert (command.returncode, out) == (0, "1\n")
     assert "background" in err
     assert watcher.wait(END_S) == 0
     assert stored().status == "completed"
@@ -225,6 +230,9 @@ def test_annotate_names_the_line_that_it_can_not_read(shell: Shell, line: str) -
 
 @pytest.mark.slow
 def test_the_demo_shows_signals_with_evidence_and_positions(shell: Shell) -> None:
+    DEMO_DB.parent.mkdir()
+    DEMO_DB.write_text("of an earlier demo")
+
     code, out, err = shell.run("demo", PHASELINE_PHASES="", PHASELINE_AS_OF="")
 
     assert code == 0, err
@@ -233,7 +241,7 @@ def test_the_demo_shows_signals_with_evidence_and_positions(shell: Shell) -> Non
     assert "\tquality\tbullish\t" in out
     assert "\tstocks quality\t" in out
     assert "run 1: 1/6 Fetching Reddit" in err
-    assert Path("data/demo.db").exists()
+    assert DEMO_DB.read_bytes().startswith(b"SQLite")
 
 
 @pytest.mark.slow
