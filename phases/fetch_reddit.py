@@ -34,8 +34,9 @@ MAX_LOOKBACK_HOURS: Final = 24 * 366
 CONTEXT: Final = timedelta(hours=48)
 """Long enough for a weekend's thread."""
 POST_AGE: Final = timedelta(days=14)
-BATCH_ITEMS: Final = 2_000
-"""So many kept items are written and made durable together."""
+BATCH_ITEMS: Final = 10_000
+"""So many kept items are written and made durable together. Rows of one batch share pages of the indexes, so
+a fifth of it would write 2.6 times as many bytes (measured with 300,000 comments)."""
 LOOK_UP_ITEMS: Final = 50_000
 """After so many items the phase looks up from its reading, even if it kept none of them."""
 EXAMPLES: Final = 3

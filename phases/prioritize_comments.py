@@ -38,7 +38,7 @@ DENSITY_FACTOR: Final = 10
 PENALTY_PER_LEVEL: Final = 0.05
 MAX_PENALTY: Final = 0.3
 SECONDS_PER_DAY: Final = 86_400
-COMMENTS_PER_CHECKPOINT: Final = 5_000
+COMMENTS_PER_CHECKPOINT: Final = 10_000
 
 _WORD: Final = re.compile(r"p/e\b|\w+")
 _FINANCE_WORDS: Final = frozenset(
