@@ -16,7 +16,7 @@ from api.settings import Settings, instant
 from statemachine.clock import stamp
 from statemachine.contract import Json
 
-SUFFIXES: Final = (".ndjson", ".jsonl", ".zst", ".gz")
+SUFFIXES: Final = (".ndjson", ".jsonl", ".json", ".zst", ".gz")
 MAX_PARAMS: Final = 100
 RESERVED: Final = ("subreddit", "source", "analyzer", "prices")
 ARCHIVE: Final = "archive:"
@@ -84,7 +84,8 @@ def _natural(source: str, now: datetime) -> datetime:
 
 def _source(named: str, settings: Settings) -> str:
     if named.startswith(ARCHIVE):
-        paths = (_archive(part) for part in named.removeprefix(ARCHIVE).split(","))
+        paths = [_archive(part) for part in named.removeprefix(ARCHIVE).split(",")]
+        _check_archives(paths)
         return ARCHIVE + ",".join(str(path) for path in paths)
     if named == "reddit" and not (settings.reddit_client_id and settings.reddit_client_secret):
         raise BadParam("source", "reddit wants REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET; set them first")
@@ -98,6 +99,16 @@ def _archive(named: str) -> Path:
     if not path.is_file():
         raise BadParam("source", f"there is no file {named!r}")
     return path.resolve()  # the run may go on in a process that was started elsewhere
+
+
+def _check_archives(paths: list[Path]) -> None:
+    from phases.sources.archive import check  # noqa: PLC0415  # the pipeline is imported where it is used
+    from phases.tools import SourceUnavailable  # noqa: PLC0415  # the same
+
+    try:
+        check(paths)
+    except SourceUnavailable as error:
+        raise BadParam("source", str(error)) from error
 
 
 def _analyzer(named: str, settings: Settings) -> str:

@@ -8,9 +8,9 @@
   comment *of its post*, because that is what it competes with. Votes below zero count as none.
 - `depth_penalty`: 0.05 a level, at most 0.3.
 
-The best of a post are picked, as many as the analyser is worth asking about (50 where an answer costs money;
-`params["picks_per_post"]` overrides), ties by Reddit's id; comments without a text never are. Picks are rows
-(`run_comments.picked`), so nothing passes to the next phase in memory, and the trust of a comment that was
+The best 50 of a post are picked; more where the analyser takes them at no cost, evenly over the posts
+(`params["picks_per_post"]` overrides). Ties go by Reddit's id; comments without a text never are. Picks are
+rows (`run_comments.picked`), so nothing passes to the next phase in memory, and the trust of a comment that was
 not analysed before is stored beside them for the analysis to use. One post at a time is held in memory.
 """
 
@@ -31,6 +31,7 @@ from phases.stamps import instant
 from phases.tools import Context
 from phases.trust import UNKNOWN_AUTHOR, author_trust
 
+PAID_PICKS_PER_POST: Final = 50
 WEIGHT_FINANCIAL: Final = 0.4
 WEIGHT_TRUST: Final = 0.3
 WEIGHT_ENGAGEMENT: Final = 0.3
@@ -57,9 +58,9 @@ def prioritize_comments(conn: sqlite3.Connection, ctx: Context) -> None:
     Raises:
         ValueError: `params["picks_per_post"]` is unusable.
     """
-    picks = picks_per_post(ctx.params, ctx.tools.analyzer.picks_per_post)
     history = History(read_config(conn), ctx.tools.as_of)
     posts = conn.execute(_POSTS, (ctx.run_id,)).fetchall()
+    picks = picks_per_post(ctx.params, free_picks=ctx.tools.analyzer.free_picks, posts=len(posts))
     total = sum(count for _, count in posts)
     done = waiting = 0
     for post_id, count in posts:
@@ -72,9 +73,13 @@ def prioritize_comments(conn: sqlite3.Connection, ctx: Context) -> None:
     ctx.results["comments_picked"] = conn.execute(_PICKED, (ctx.run_id,)).fetchone()[0]
 
 
-def picks_per_post(params: Mapping[str, Any], default: int) -> int:
-    """Return how many comments of a post are picked at most."""
-    picks = params.get("picks_per_post", default)
+def picks_per_post(params: Mapping[str, Any], *, free_picks: int, posts: int) -> int:
+    """Return how many comments of a post are picked at most.
+
+    >>> picks_per_post({}, free_picks=20_000, posts=10), picks_per_post({}, free_picks=20_000, posts=1_000)
+    (2000, 50)
+    """
+    picks = params.get("picks_per_post", max(PAID_PICKS_PER_POST, free_picks // max(1, posts)))
     if isinstance(picks, bool) or not isinstance(picks, int) or picks < 1:
         raise ValueError(f"picks_per_post must be a whole number of at least 1, not {picks!r}")
     return picks

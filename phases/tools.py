@@ -143,8 +143,8 @@ class Analyzer(Protocol):
     name: str
     batch: int
     """Comments between two check points: five where an answer costs money, more where it costs nothing."""
-    picks_per_post: int
-    """How many comments of a post are worth its while: 50 where an answer costs money, else all of them."""
+    free_picks: int
+    """How many comments of a run it takes at no cost; 0 where each answer is paid for."""
 
     def annotate_all(self, excerpts: Iterable[Excerpt], run_map: Mapper) -> Iterator[Annotation | None]:
         """Yield one annotation an excerpt, in order; `None` where that one could not be annotated.

@@ -174,7 +174,7 @@ class FakeAnalyzer:
     annotate: Callable[[Excerpt], Annotation | None] = say_nothing
     name: str = "fake"
     batch: int = 5
-    picks_per_post: int = 50
+    free_picks: int = 0
     shown: list[Excerpt] = field(default_factory=list)
 
     def annotate_all(
