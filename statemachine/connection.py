@@ -13,6 +13,9 @@ from statemachine.errors import DatabaseUnusable, StoreBusy
 from statemachine.guard import PhaseConnection
 
 BUSY_TIMEOUT_S: Final = 10.0
+CACHE_KIB: Final = 32 * 1024
+UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a file may raise: SQLite's sentence about damage can quote the damaged bytes."""
 MAX_TRIES: Final = 20
 """So many other processes may be met while a new file is switched to WAL."""
 ConnectionT = TypeVar("ConnectionT", bound=sqlite3.Connection)
@@ -65,7 +68,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         )
         conn.execute("PRAGMA query_only = 1")
         conn.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         raise DatabaseUnusable(_why(path, error)) from error
     return conn
 
@@ -87,8 +90,10 @@ def _set_up(conn: sqlite3.Connection, path: Path, *, checkpoints: bool) -> None:
         for name, value in wanted.items():
             _waiting(conn, f"PRAGMA {name} = {value}")
         conn.execute(f"PRAGMA wal_autocheckpoint = {1000 if checkpoints else 0}")
+        if checkpoints:  # it writes the most: a million rows by random key need their index at hand
+            conn.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         found = {name: conn.execute(f"PRAGMA {name}").fetchone()[0] for name in wanted}
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         raise DatabaseUnusable(_why(path, error)) from error
     if found != wanted:
         raise DatabaseUnusable(
@@ -114,8 +119,7 @@ def _waiting(conn: sqlite3.Connection, pragma: str) -> None:
     conn.execute(pragma)
 
 
-def _why(path: Path, error: sqlite3.Error) -> str:
-    name = getattr(error, "sqlite_errorname", "")
+def _why(path: Path, error: Exception) -> str:
     hint = {
         "SQLITE_NOTADB": "it is not a SQLite database; name another file",
         "SQLITE_CORRUPT": "it is damaged; restore it from a backup",
@@ -123,8 +127,13 @@ def _why(path: Path, error: sqlite3.Error) -> str:
         "SQLITE_CANTOPEN": "it can't be opened; check that it exists, its permissions and ulimit -n",
         "SQLITE_BUSY": "another process holds it; try again in a moment",
         "SQLITE_FULL": "the disk is full; make room and try again",
-    }.get(name, f"{error}")
+    }.get(_named(error), f"{error}")
     return f"the database {path} can't be used: {hint}"
+
+
+def _named(error: Exception) -> str:
+    unreadable = "SQLITE_CORRUPT" if isinstance(error, UnicodeDecodeError) else ""
+    return getattr(error, "sqlite_errorname", unreadable)
 
 
 @contextmanager
@@ -132,8 +141,8 @@ def naming_damage(path: Path) -> Generator[None]:
     """Raise `DatabaseUnusable` where SQLite finds, in mid-work, that the file is damaged."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    except UNREADABLE as error:
+        if _named(error).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise DatabaseUnusable(_why(path, error)) from error
         raise
 

@@ -205,9 +205,10 @@ def take(
         RunMovedOn: The row is no longer this one.
     """
     model = Transition(registry, store, run, boundary, roll_back, begin)
-    event = machine_of(registry).events.get(trigger)
-    try:
-        moved = event is not None and event.trigger(model)
+    machine = machine_of(registry)
+    event = machine.events.get(trigger)
+    try:  # a damaged row may name no state at all
+        moved = event is not None and run.state in machine.states and event.trigger(model)
     except MachineError:
         moved = False
     if not moved:

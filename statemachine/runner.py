@@ -251,8 +251,8 @@ class Runner:
                 taken.append(self._taken_over(run))
             except RunMovedOn:
                 continue  # another process was quicker
-            except (StoreBusy, sqlite3.Error) as error:
-                _log.warning("run %d can't be taken over yet: %s", run.id, error)
+            except (StoreBusy, IllegalTransition, sqlite3.Error) as error:
+                _log.warning("run %d can't be taken over: %s", run.id, error)
                 continue
             if taken[-1].owner is not None:
                 _log.info("run %d goes on in %r", run.id, run.phase_label, extra={"run_id": run.id})

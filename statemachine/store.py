@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-from statemachine.connection import connect, connect_read_only, transaction
+from statemachine.connection import UNREADABLE, connect, connect_read_only, transaction
 from statemachine.contract import Json, RunMovedOn
 from statemachine.errors import DatabaseUnusable, RunNotFound
 from statemachine.guard import PhaseConnection
@@ -316,7 +316,7 @@ def prepare(db: Path, registry: Registry, schema: Mapping[str, Sequence[str]] = 
     try:
         _migrate(conn, db, {"engine": SCHEMA, **schema})
         _teach(conn, registry)
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         raise DatabaseUnusable(f"the database {db} can't be prepared: {error}") from error
     finally:
         conn.close()

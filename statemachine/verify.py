@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from statemachine.connection import connect_read_only
+from statemachine.connection import UNREADABLE, connect_read_only
 from statemachine.errors import DatabaseUnusable
 from statemachine.store import SCHEMA, Event, Run, RunStore
 from statemachine.table import INITIAL, RESUME, START, TERMINAL, status_of
@@ -67,7 +67,7 @@ def _verify(conn: sqlite3.Connection, run_id: int | None) -> list[Violation]:
 def _refuse_foreign(conn: sqlite3.Connection) -> None:
     try:
         ours = conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'analysis_runs'").fetchone()
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         raise DatabaseUnusable(f"the database can't be read: {error}; restore it from a backup") from error
     if ours is None:
         raise DatabaseUnusable("the database has no table of runs; name the file that phaseline has made")

@@ -37,13 +37,15 @@ def _damage(server: Server, original: Path, name: str, cases: int) -> Counter[st
         with folder() as where:
             db = where / "runs.db"
             damaged(original, db, name, chance)
-            checked, lived = server.run(verdict, db), server.run(used, db)
+            checked = server.run(verdict, db)
+            changed = checked.report == "clean" and contents(db) != before
+            lived = server.run(used, db)
 
             assert checked.complaint == ""
             assert lived.complaint == ""
             assert lived.report in {"refused", "unusable", "completed", "failed", "AlreadyRunning"}
             seen[checked.report] += 1
-            seen["clean, and yet different"] += checked.report == "clean" and contents(db) != before
+            seen["clean, and yet different"] += changed
     return seen
 
 
@@ -86,3 +88,24 @@ def test_verify_says_that_a_page_is_damaged(original: Path) -> None:
         (where / "runs.db").write_bytes(content)
 
         assert {each.invariant for each in verify(where / "runs.db")} == {"file_is_intact"}
+
+
+def test_bytes_that_are_no_text_are_called_damage(original: Path) -> None:
+    content = original.read_bytes().replace(b"CREATE TABLE run_events", b"CREATE TABLE \xff\xfe\xfd_events")
+    with folder() as where:
+        (where / "runs.db").write_bytes(content)
+
+        with pytest.raises(DatabaseUnusable, match="damaged"):
+            verify(where / "runs.db")
+
+
+def test_a_run_in_no_state_of_ours_keeps_no_other_from_recovery(plain_server: Server, original: Path) -> None:
+    with folder() as where:
+        (where / "runs.db").write_bytes(original.read_bytes())
+        conn = sqlite3.connect(where / "runs.db")
+        conn.execute("DROP TRIGGER runs_move_by_the_table")
+        conn.execute("UPDATE analysis_runs SET state = 'no_such_phase' WHERE status = 'running'")
+        conn.commit()
+        conn.close()
+
+        assert plain_server.run(used, where / "runs.db").report == "AlreadyRunning"
