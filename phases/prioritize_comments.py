@@ -10,8 +10,8 @@
 
 The best 50 of a post are picked; more where the analyser takes them at no cost, evenly over the posts
 (`params["picks_per_post"]` overrides). Ties go by Reddit's id; comments without a text never are. Picks are
-rows (`run_comments.picked`), so nothing passes to the next phase in memory, and the trust of a comment that was
-not analysed before is stored beside them for the analysis to use. One post at a time is held in memory.
+rows (`run_comments.picked`), so nothing passes to the next phase in memory, and the trust of a comment that
+was not analysed before is stored beside them for the analysis to use. One post at a time is held in memory.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def prioritize_comments(conn: sqlite3.Connection, ctx: Context) -> None:
     """
     history = History(read_config(conn), ctx.tools.as_of)
     posts = conn.execute(_POSTS, (ctx.run_id,)).fetchall()
-    picks = picks_per_post(ctx.params, free_picks=ctx.tools.analyzer.free_picks, posts=len(posts))
+    picks = picks_per_post(ctx.params, free_picks=ctx.tools.analyzer.free_picks, counts=[n for _, n in posts])
     total = sum(count for _, count in posts)
     done = waiting = 0
     for post_id, count in posts:
@@ -73,16 +73,27 @@ def prioritize_comments(conn: sqlite3.Connection, ctx: Context) -> None:
     ctx.results["comments_picked"] = conn.execute(_PICKED, (ctx.run_id,)).fetchone()[0]
 
 
-def picks_per_post(params: Mapping[str, Any], *, free_picks: int, posts: int) -> int:
-    """Return how many comments of a post are picked at most.
-
-    >>> picks_per_post({}, free_picks=20_000, posts=10), picks_per_post({}, free_picks=20_000, posts=1_000)
-    (2000, 50)
-    """
-    picks = params.get("picks_per_post", max(PAID_PICKS_PER_POST, free_picks // max(1, posts)))
+def picks_per_post(params: Mapping[str, Any], *, free_picks: int, counts: Sequence[int]) -> int:
+    """Return how many comments of a post are picked at most, for posts with so many comments."""
+    picks = params.get("picks_per_post", max(PAID_PICKS_PER_POST, fair_share(counts, free_picks)))
     if isinstance(picks, bool) or not isinstance(picks, int) or picks < 1:
         raise ValueError(f"picks_per_post must be a whole number of at least 1, not {picks!r}")
     return picks
+
+
+def fair_share(counts: Sequence[int], budget: int) -> int:
+    """Return the most that each may take of what it has, so that all together stay within the budget.
+
+    >>> fair_share([5, 100, 3], budget=30), fair_share([5, 100, 3], budget=1_000)
+    (22, 992)
+    """
+    share = 0
+    for index, count in enumerate(sorted(counts)):
+        share = budget // (len(counts) - index)
+        if count > share:
+            break
+        budget -= count
+    return share
 
 
 def financial_score(body: str) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -138,13 +139,25 @@ def test_bytes_that_are_no_utf_8_are_refused(serve: Serve) -> None:
 
 
 def test_an_archive_is_pinned_by_its_whole_path(serve: Serve, tmp_path: Path) -> None:
-    Path("posts.ndjson.gz").touch()
+    line = b'{"id": "p1", "title": "A post", "subreddit": "wallstreetbets", "created_utc": 1606780801}\n'
+    Path("posts.ndjson.gz").write_bytes(gzip.compress(line))
 
     answer = serve().post("/analyze", json={"source": "archive:posts.ndjson.gz"})
 
     assert answer.status_code == 202
     source = serve().get("/runs/1").json()["params"]["source"]
     assert source == f"archive:{tmp_path / 'posts.ndjson.gz'}"
+
+
+def test_a_file_that_is_no_archive_is_refused_before_a_run_is_made(serve: Serve) -> None:
+    Path("holiday.ndjson").write_bytes(b"dear diary,\n" * 100)
+    client = serve()
+
+    answer = client.post("/analyze", json={"source": "archive:holiday.ndjson"})
+
+    assert answer.status_code == 422
+    assert "holiday.ndjson" in answer.json()["detail"]
+    assert client.get("/runs").json()["items"] == []
 
 
 def test_json_null_means_all_defaults(serve: Serve) -> None:
