@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from api.server import _listening, _url
 from statemachine.store import Run, RunReader
 from tests.api.world import AS_OF, HERE, Gate
 
@@ -257,3 +258,11 @@ def test_the_factory_serves_under_plain_uvicorn_too(tmp_path: Path, gate: Gate) 
     reader = RunReader(tmp_path / "runs.db")
     assert reader.run(1).status == "completed"
     reader.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_answer_never_waits_for_an_acknowledgement(host: str) -> None:
+    with _listening(host, 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at before it sets TCP_NODELAY
+        assert _url(listener).startswith("http://[::1]:" if ":" in host else "http://127.0.0.1:")
