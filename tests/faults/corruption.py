@@ -74,6 +74,7 @@ def contents(db: Path) -> Any:
     conn = sqlite3.connect(f"{db.resolve().as_uri()}?mode=ro", uri=True)
     try:
         tables = [name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        conn.text_factory = bytes  # a damaged text may be none
         return {table: conn.execute(f"SELECT * FROM {table}").fetchall() for table in sorted(tables)}
     finally:
         conn.close()
