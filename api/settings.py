@@ -43,15 +43,15 @@ class SettingsError(ValueError):
 
 def instant(value: object) -> object:
     """Return the ISO 8601 instant that `value` writes, in UTC; `None` for `now` and for nothing."""
-    if value is None or value in {"", "now"}:
+    if value is None or (isinstance(value, str) and value in {"", "now"}):
         return None
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        at = None
-    if not isinstance(at, datetime) or at.tzinfo is None:
-        raise ValueError("say an ISO 8601 instant with its zone, such as 2020-12-01T18:00:00Z, or now")
-    return at.astimezone(UTC)
+        if isinstance(at, datetime) and at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter where UTC would be in the year 0 or 10000
+        pass
+    raise ValueError("say an ISO 8601 instant with its zone, such as 2020-12-01T18:00:00Z, or now")
 
 
 def _split(value: object) -> object:

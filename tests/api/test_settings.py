@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -175,11 +176,28 @@ def test_loopback_is_loopback(host: str) -> None:
     assert is_loopback(host)
 
 
-@given(st.datetimes(timezones=st.timezones()))
-def test_an_instant_survives_its_text(at: object) -> None:
-    read = instant(str(at))
+FIRST, LAST = datetime(2, 1, 1), datetime(9998, 1, 1)  # noqa: DTZ001  # Hypothesis adds the zone
+ZONES = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
 
-    assert read == at
+
+@given(st.datetimes(FIRST, LAST, timezones=ZONES))
+def test_an_instant_survives_its_text(at: datetime) -> None:
+    assert instant(at.isoformat()) == at
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists))
+def test_whatever_is_no_instant_is_refused_and_nothing_worse(value: object) -> None:
+    try:
+        at = instant(value)
+    except ValueError:
+        return
+    assert at is None or isinstance(at, datetime)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_instant_before_the_first_or_after_the_last_year_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError):
+        load({"as_of": text})
 
 
 @given(st.floats(allow_nan=True))
