@@ -78,7 +78,7 @@ def _report(runner: Runner, status: Status, as_json_: bool) -> None:
     finally:
         reader.close()
     if as_json_:
-        put(as_json({"run": status, **found}))
+        put(as_json({**status, **found}))
     elif status["status"] == "completed":
         put_report(status, **found)
 

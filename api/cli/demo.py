@@ -61,7 +61,7 @@ def demo(as_json_: bool) -> Exit:
         positions = client.get("/positions?limit=500")["items"]
     tell_end(status)
     if as_json_:
-        put(as_json({"run": status, "path": path, "signals": signals, "positions": positions}))
+        put(as_json({**status, "path": path, "signals": signals, "positions": positions}))
     else:
         put("path: " + " -> ".join(path))
         put_report(status, signals, positions)

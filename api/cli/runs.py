@@ -50,8 +50,8 @@ def show(as_json_: bool, run_id: int) -> None:
         run = reader.run(resolved(reader, run_id))
         events = reader.events(run.id, limit=10_000)
     if as_json_:
-        said = {"run": dataclasses.asdict(run), "events": [dataclasses.asdict(event) for event in events]}
-        put(as_json(said))
+        history = [dataclasses.asdict(event) for event in events]
+        put(as_json({"run_id": run.id, **dataclasses.asdict(run), "events": history}))
         return
     put_table(f"Run {run.id}", ("what", "value"), _facts(run))
     put_table("History", ("at", "what", "from", "to", "why"), map(_event, events))

@@ -58,8 +58,8 @@ def test_analyze_as_json_is_one_object(phaseline: Phaseline) -> None:
     _, out, _ = phaseline("analyze", "--json", "--params", '{"depth": 3}')
     _, shown, _ = phaseline("show", "last", "--json")
 
-    assert json.loads(out)["run"]["status"] == "completed"
-    assert json.loads(shown)["run"]["params"]["depth"] == 3
+    assert json.loads(out)["status"] == "completed"
+    assert json.loads(shown)["params"]["depth"] == 3
 
 
 def test_a_failed_run_is_one_sentence_and_exit_1(phaseline: Phaseline) -> None:
