@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from statemachine.store import RunReader
+from statemachine.table import TERMINAL
 
 Labels = Mapping[str, str]
 
@@ -23,60 +24,65 @@ class Metric:
 
 def prometheus(reader: RunReader, readiness: Mapping[str, Any]) -> str:
     """Return the figures of the database and of this process."""
-    return "".join(line for metric in _metrics(reader, readiness) for line in _lines(metric))
+    metrics = [*(of(reader) for of in _OF_THE_DATABASE), *_of_the_process(readiness)]
+    return "".join(line for metric in metrics for line in _lines(metric))
 
 
-def _metrics(reader: RunReader, readiness: Mapping[str, Any]) -> Iterable[Metric]:
-    runs = dict.fromkeys(("running", "completed", "failed"), 0) | dict(
+def _runs(reader: RunReader) -> Metric:
+    counted = dict(
         reader.conn.execute("SELECT status, count(*) FROM analysis_runs GROUP BY status").fetchall()
     )
-    yield Metric(
-        "phaseline_runs",
-        "gauge",
-        "Runs in the database.",
-        [({"status": name}, count) for name, count in runs.items()],
-    )
-    failures = reader.conn.execute(
+    samples = [({"status": name}, counted.get(name, 0)) for name in ("running", *sorted(TERMINAL))]
+    return Metric("phaseline_runs", "gauge", "Runs in the database.", samples)
+
+
+def _failed_runs(reader: RunReader) -> Metric:
+    counted = reader.conn.execute(
         "SELECT error_code, count(*) FROM analysis_runs WHERE status = 'failed' GROUP BY error_code"
     ).fetchall()
-    yield Metric(
-        "phaseline_failed_runs",
-        "gauge",
-        "Failed runs by error code.",
-        [({"code": code}, n) for code, n in failures],
-    )
-    moves = reader.conn.execute(
-        "SELECT trigger, detail LIKE '{\"refused\":%', count(*) FROM run_events GROUP BY 1, 2"
+    samples = [({"code": code}, count) for code, count in counted]
+    return Metric("phaseline_failed_runs", "gauge", "Failed runs by error code.", samples)
+
+
+def _transitions(reader: RunReader) -> Metric:
+    samples = _moves(reader, refused=False)
+    return Metric("phaseline_transitions_total", "counter", "Edges taken; every one was a commit.", samples)
+
+
+def _refusals(reader: RunReader) -> Metric:
+    samples = _moves(reader, refused=True)
+    return Metric("phaseline_refusals_total", "counter", "Steps that were refused.", samples)
+
+
+def _moves(reader: RunReader, *, refused: bool) -> list[tuple[Labels, float]]:
+    counted = reader.conn.execute(
+        """SELECT trigger, count(*) FROM run_events
+           WHERE coalesce(detail LIKE '{"refused":%', 0) = ? GROUP BY trigger""",
+        (refused,),
     ).fetchall()
-    yield Metric(
-        "phaseline_transitions_total",
-        "counter",
-        "Edges taken; every one was a commit.",
-        [({"trigger": trigger}, count) for trigger, refused, count in moves if not refused],
+    return [({"trigger": trigger}, count) for trigger, count in counted]
+
+
+def _active(reader: RunReader) -> Metric:
+    samples = [({"run_id": str(run.id), "phase": run.state}, run.active_s) for run in reader.active()]
+    help_ = "Active time of the active runs at their last commit."
+    return Metric("phaseline_active_run_seconds", "gauge", help_, samples)
+
+
+_OF_THE_DATABASE = (_runs, _failed_runs, _transitions, _refusals, _active)
+
+
+def _of_the_process(readiness: Mapping[str, Any]) -> Iterable[Metric]:
+    figures = (
+        ("ready", "Whether this process takes work.", int(readiness["ready"])),
+        ("abandoned_threads", "Threads of abandoned phases that still live.", readiness["abandoned_threads"]),
+        (
+            "unrecorded_failures",
+            "Failures that the database could not take yet.",
+            len(readiness["unrecorded_failures"]),
+        ),
     )
-    yield Metric(
-        "phaseline_refusals_total",
-        "counter",
-        "Steps that were refused.",
-        [({"trigger": trigger}, count) for trigger, refused, count in moves if refused],
-    )
-    yield Metric(
-        "phaseline_active_run_seconds",
-        "gauge",
-        "Active time of the active runs at their last commit.",
-        [({"run_id": str(run.id), "phase": run.state}, run.active_s) for run in reader.active()],
-    )
-    for name, help_text in (
-        ("abandoned_threads", "Threads of abandoned phases that still live."),
-        ("unrecorded_failures", "Failures that the database could not take yet."),
-    ):
-        value = readiness[name]
-        yield Metric(
-            f"phaseline_{name}", "gauge", help_text, [({}, value if isinstance(value, int) else len(value))]
-        )
-    yield Metric(
-        "phaseline_ready", "gauge", "Whether this process takes work.", [({}, int(readiness["ready"]))]
-    )
+    return (Metric(f"phaseline_{name}", "gauge", help_, [({}, value)]) for name, help_, value in figures)
 
 
 def _lines(metric: Metric) -> Iterable[str]:

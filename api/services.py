@@ -33,6 +33,7 @@ class Services:
         """Whether the server is stopping: event streams end, new ones end at once."""
         self._runner = runner
         self._owns_runner = runner is None
+        self._is_open = False
         self._lock = threading.Lock()
         self._wakes: set[Callable[[], None]] = set()
         self._loop_reader: tuple[int, RunReader] | None = None
@@ -45,16 +46,14 @@ class Services:
 
         Raises `DatabaseUnusable`.
         """
-        if self._runner is None:
+        if not self._is_open:
             with self._lock:
-                if self._runner is None:
-                    self._runner = self._opened()
+                if not self._is_open:
+                    self._runner = self._runner or open_runner(self.settings, self.pipeline, self.clock)
+                    recover(self._runner)
+                    self._is_open = True
+        assert self._runner is not None, "it was opened above"
         return self._runner
-
-    def _opened(self) -> Runner:
-        runner = open_runner(self.settings, self.pipeline, self.clock)
-        recover(runner)
-        return runner
 
     def start(self, asked: Asked, key: str | None) -> Run:
         """Start a run of what was asked for; see `Runner.start` and `pin` for what it raises."""
@@ -66,6 +65,7 @@ class Services:
         if self._loop_reader is not None:
             self._loop_reader[1].close()
             self._loop_reader = None
+        self._is_open = False
         if self._owns_runner and self._runner is not None:
             self._runner.close()
             self._runner = None

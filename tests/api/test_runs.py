@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.app import create_app
+from api.pipeline import load_pipeline
 from api.stream import follow
+from api.wiring import open_runner
 from statemachine.store import RunReader
 from statemachine.table import edges
 from tests.api.world import Gate, MakeSettings, Serve, services_of, until_idle
@@ -352,3 +354,19 @@ def test_a_server_that_ends_without_a_signal_stops_its_runs_as_configured(
     reader = RunReader(runner.db)
     assert (reader.run(1).status, reader.run(1).owner) == ("running", None)
     reader.close()
+
+
+def test_a_runner_that_is_handed_in_recovers_and_stays_open(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+    runner = open_runner(settings, load_pipeline(settings.phases))
+    left = open_runner(settings, load_pipeline(settings.phases))
+    left.request_stop()
+    left.start({})
+    left.close()
+
+    with TestClient(create_app(settings, runner=runner)) as client:
+        until_idle(client)
+        assert client.get("/runs/1/status").json()["status"] == "completed"
+
+    assert runner.readiness()["ready"] is True
+    runner.close()
