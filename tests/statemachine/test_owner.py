@@ -140,6 +140,15 @@ def test_a_forked_child_does_not_keep_its_parents_runs(db: Path) -> None:
             os.waitpid(child, 0)
 
 
+def test_owners_of_one_process_share_one_descriptor(db: Path) -> None:
+    with owning(db):
+        before = len(os.listdir("/dev/fd"))  # noqa: PTH208  # the names don't matter
+        for _ in range(20):
+            Owner(db).close()
+
+        assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208  # the same
+
+
 @pytest.mark.slow
 def test_a_child_that_ends_takes_nothing_from_its_parent(db: Path) -> None:
     with owning(db) as owner:
@@ -159,17 +168,20 @@ def test_a_forked_child_becomes_an_owner_of_its_own(db: Path) -> None:
         go, gone = os.pipe()
         child = os.fork()
         if child == 0:
-            os.write(told, Owner(db).token.encode())
+            of_its_own = Owner(db)
+            os.write(told, of_its_own.token.encode())
             os.read(go, 1)
-            os._exit(0)
+            os._exit(of_its_own.is_alive(owner.token))
         token = os.read(ready, 100).decode()
-        try:
-            assert owner.is_alive(token)
-            assert token != owner.token
-        finally:
-            os.write(gone, b"x")
-            os.waitpid(child, 0)
-        assert not owner.is_alive(token)
+        assert owner.is_alive(token)
+        assert token != owner.token
+        owner.close()
+        os.write(gone, b"x")
+        _, status = os.waitpid(child, 0)
+
+        assert os.waitstatus_to_exitcode(status) == 0, "the parent had let go"
+    with owning(db) as watcher:
+        assert not watcher.is_alive(token)
 
 
 def test_a_token_that_another_process_holds_can_not_be_taken(db: Path) -> None:

@@ -161,6 +161,58 @@ def test_a_history_that_is_right_in_itself_is_told_from_one_that_is_not(copy: sq
     assert violation.message.endswith("takes advance from 'phase_2' to 'failed', which is no edge")
 
 
+AN_EVENT = "INSERT INTO run_events (run_id, at, trigger, source, dest, phase, attempt, detail) VALUES "
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            [
+                AN_EVENT + "(2, 'x', 'resume', 'failed', 'phase_1', 10, 1, NULL)",
+                (
+                    "UPDATE analysis_runs SET state = 'phase_1', status = 'running', current_phase = 10,"
+                    " progress_current = 1, error_code = NULL, error_message = NULL WHERE id = 2"
+                ),
+            ],
+            "resumes in 'phase_1', not where the run failed",
+        ),
+        (
+            [
+                AN_EVENT + "(3, 'x', 'resume', 'phase_2', 'phase_2', 20, 3, '{\"owner_died\": true}')",
+                "UPDATE analysis_runs SET attempt = 3 WHERE id = 3",
+            ],
+            "counts attempt 3, not 2",
+        ),
+        (
+            [
+                AN_EVENT + "(3, 'x', 'resume', 'phase_2', 'phase_2', 20, 2, '{\"stopped\": true}')",
+                "UPDATE analysis_runs SET attempt = 2 WHERE id = 3",
+            ],
+            "counts attempt 2, not 1",
+        ),
+        (
+            [AN_EVENT + "(3, 'x', 'cancel', 'phase_1', 'phase_2', 20, 1, '{\"refused\": \"no\"}')"],
+            "was refused and yet moved from 'phase_1' to 'phase_2'",
+        ),
+        (
+            ["UPDATE run_events SET attempt = 2 WHERE run_id = 2 AND trigger = 'fail'"],
+            "counts attempt 2, not 1",
+        ),
+        (["UPDATE run_events SET phase = 10 WHERE run_id = 2 AND trigger = 'fail'"], "names phase 10"),
+        (["UPDATE analysis_runs SET attempt = 2 WHERE id = 2"], "but the row says 2"),
+    ],
+)
+def test_each_wrong_turn_of_a_history_is_said_even_if_the_row_agrees(
+    copy: sqlite3.Connection, spoil: list[str], message: str
+) -> None:
+    with without_guards(copy):
+        for statement in spoil:
+            copy.execute(statement)
+
+    assert any(message in each.message for each in verify(copy))
+
+
 def test_a_guard_that_is_missing_or_not_as_it_was_made_is_named(copy: sqlite3.Connection) -> None:
     copy.execute("DROP TRIGGER runs_are_kept_1")
     copy.execute("DROP TRIGGER runs_that_ended_are_sealed")
