@@ -286,7 +286,7 @@ MUTANTS: Final = (
         _CONNECTION,
         "    for _ in range(MAX_TRIES):\n",
         "    for _ in range(0):\n",
-        f"{PROCESSES}::test_processes_that_make_the_database_at_once_all_get_it",
+        f"{CONNECTION}::test_who_makes_the_file_beside_others_waits_for_them_and_tries_again_but_not_for_ever",
     ),
 )
 
