@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import threading
 from typing import Any
 from urllib.parse import quote
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 
 from api.app import create_app
 from api.pipeline import load_pipeline
-from api.stream import follow
+from api.stream import PAGE, follow
 from api.wiring import open_runner
+from statemachine.errors import StoreBusy
+from statemachine.runner import Runner
 from statemachine.store import RunReader
 from statemachine.table import edges
 from tests.api.world import Gate, MakeSettings, Serve, services_of, until_idle
@@ -370,3 +373,49 @@ def test_a_runner_that_is_handed_in_recovers_and_stays_open(make_settings: MakeS
 
     assert runner.readiness()["ready"] is True
     runner.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [("SQLITE_BUSY", 503, "store_busy"), ("SQLITE_IOERR", 500, "internal_error")],
+)
+def test_a_database_that_is_busy_is_told_apart_from_one_that_is_broken(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, error: str, status: int, code: str
+) -> None:
+    client = serve()
+    raised = sqlite3.OperationalError("as SQLite says")
+    raised.sqlite_errorname = error
+
+    def broken(_self: RunReader, _run_id: int) -> None:
+        raise raised
+
+    monkeypatch.setattr(RunReader, "run", broken)
+    answer = client.get("/runs/1")
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+def test_a_busy_database_does_not_keep_a_server_from_starting(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(_self: Runner) -> None:
+        raise StoreBusy("the database is busy")
+
+    monkeypatch.setattr(Runner, "recover", busy)
+
+    assert serve().get("/readyz").json()["ready"] is True
+
+
+def test_a_long_history_is_streamed_whole(serve: Serve) -> None:
+    client = serve("BROKEN")
+    client.post("/analyze")
+    until_idle(client)
+    for _ in range(PAGE // 2):
+        client.post("/runs/1/resume")
+        until_idle(client)
+
+    told = [frame["id"] for frame in events_of(client.get("/runs/1/stream").text) if "id" in frame]
+
+    assert len(told) == 3 + 2 * (PAGE // 2)
+    assert told == sorted(told, key=int)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.params import Asked, BadParam, pin
+from api.settings import Settings, instant
+from api.toolbox import build_analyzer, build_tools
+from api.wiring import Deferred
+from phases.tools import AnalyzerUnavailable, PricesUnavailable, SourceUnavailable
+from tests.api.world import MakeSettings
+
+PARAMS: dict[str, Any] = {
+    "subreddit": "stocks",
+    "source": "sample",
+    "analyzer": "lexicon",
+    "prices": "sample",
+    "as_of": "2020-12-01T18:00:00.000Z",
+}
+
+
+def test_a_run_gets_the_tools_that_its_params_have_pinned(make_settings: MakeSettings) -> None:
+    Path("posts.ndjson").write_text("{}\n")
+    Path("prices.csv").write_text("symbol,date,open,high,low,close,volume\n")
+
+    tools = build_tools(
+        {**PARAMS, "source": "archive:posts.ndjson", "prices": "csv:prices.csv"},
+        make_settings(subreddit="other"),
+    )
+
+    assert (tools.subreddit, tools.source.name, tools.prices.name) == ("stocks", "archive", "csv")
+    assert tools.as_of == instant(PARAMS["as_of"])
+    assert tools.pseudonym("somebody") != "somebody"
+
+
+@pytest.mark.parametrize(
+    ("params", "error"),
+    [
+        ({"source": "reddit"}, SourceUnavailable),
+        ({"analyzer": "llm"}, AnalyzerUnavailable),
+        ({"prices": "yfinance"}, PricesUnavailable),
+        ({"prices": "csv:nowhere.csv"}, PricesUnavailable),
+    ],
+)
+def test_a_tool_that_is_not_part_of_this_version_says_so(
+    make_settings: MakeSettings, params: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        build_tools({**PARAMS, **params}, make_settings())
+
+
+def test_an_unknown_analyzer_names_those_there_are() -> None:
+    with pytest.raises(AnalyzerUnavailable, match="lexicon"):
+        build_analyzer("crystal")
+
+
+def test_tools_are_built_when_a_phase_first_asks_and_once() -> None:
+    built: list[Path] = []
+
+    def build() -> Path:
+        built.append(Path("a/b"))
+        return built[-1]
+
+    tools = Deferred(build)
+    assert built == []
+
+    assert (tools.name, tools.parent.name) == ("b", "a")
+    assert len(built) == 1
+
+
+def test_prices_of_a_file_are_pinned_by_its_whole_path(tmp_path: Path) -> None:
+    Path("prices.csv").write_text("symbol,date,open,high,low,close,volume\n")
+    now = instant("2020-12-01T18:00:00Z")
+
+    pinned = pin(Asked(), Settings(prices="csv:prices.csv"), now)  # type: ignore[arg-type]  # an instant it is
+
+    assert pinned["prices"] == f"csv:{tmp_path / 'prices.csv'}"
+    with pytest.raises(BadParam, match=r"there is no file 'nowhere.csv'"):
+        pin(Asked(), Settings(prices="csv:nowhere.csv"), now)  # type: ignore[arg-type]  # the same
