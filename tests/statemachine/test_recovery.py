@@ -191,7 +191,7 @@ def test_a_write_lock_that_is_taken_puts_recovery_off(
     with monkeypatch.context() as patch:
         patch.setattr(runner, "_taken_over", busy)
         assert runner.recover() == []
-    assert "run 1 can't be taken over yet: busy" in caplog.text
+    assert "run 1 can't be taken over: busy" in caplog.text
 
     assert len(runner.recover()) == 1
 
