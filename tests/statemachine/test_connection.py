@@ -145,6 +145,7 @@ def test_a_database_that_refuses_write_ahead_logging_is_not_used(monkeypatch: py
 class Contended(sqlite3.Connection):
     """A new file that other processes switch to WAL at the same moment."""
 
+    reason = "SQLITE_BUSY"
     refusals = 0
     said: list[str] = []  # noqa: RUF012  # set by each test
 
@@ -153,7 +154,7 @@ class Contended(sqlite3.Connection):
         if "journal_mode = wal" in sql and Contended.refusals:
             Contended.refusals -= 1
             error = sqlite3.OperationalError("database is locked")
-            error.sqlite_errorname = "SQLITE_BUSY"
+            error.sqlite_errorname = self.reason
             raise error
         return super().execute(sql, *parameters)
 
@@ -173,6 +174,32 @@ def test_who_makes_the_file_beside_others_waits_for_them_and_tries_again_but_not
     waits = Contended.said.count("BEGIN IMMEDIATE")
     assert waits == Contended.said.count("ROLLBACK") == min(refusals, waits)
     assert waits < 100
+
+
+def test_a_file_that_can_not_be_written_is_refused_without_another_try(db: Path) -> None:
+    Contended.refusals, Contended.said = 1, []
+
+    class ReadOnly(Contended):
+        reason = "SQLITE_READONLY"
+
+    with pytest.raises(DatabaseUnusable, match="it can't be written; check its permissions"):
+        connect(db, ReadOnly)
+
+    assert "BEGIN IMMEDIATE" not in Contended.said
+
+
+@pytest.mark.parametrize("name", ["SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX", "SQLITE_NOTADB"])
+def test_damage_that_is_found_in_mid_work_is_named(db: Path, name: str) -> None:
+    error = sqlite3.DatabaseError("malformed")
+    error.sqlite_errorname = name
+
+    with pytest.raises(DatabaseUnusable, match=r"runs\.db can't be used"), naming_damage(db):
+        raise error
+
+
+def test_text_that_is_no_text_is_damage_too(db: Path) -> None:
+    with pytest.raises(DatabaseUnusable, match="it is damaged; restore it"), naming_damage(db):
+        b"\xff".decode()
 
 
 def test_an_error_that_is_no_damage_is_named_as_it_is(db: Path) -> None:
