@@ -47,7 +47,7 @@ def analyze(as_json_: bool, params_text: str, detach: bool, announce: bool) -> E
         run = runner.start(pin(asked, of, SystemClock().now()))
         if announce:
             put(as_json({"run_id": run.id}))
-        status = drive(runner, run.id)
+        status = drive(runner, run)
         tell_end(status)
         if not announce:
             _report(runner, status, as_json_)
@@ -68,7 +68,7 @@ def _finish_first(runner: Runner) -> None:
     for run in runner.recover():
         if run.owner is not None:
             say(f"run {run.id} was interrupted; it is finished first")
-            tell_end(drive(runner, run.id))
+            tell_end(drive(runner, run))
 
 
 def _report(runner: Runner, status: Status, as_json_: bool) -> None:

@@ -53,8 +53,8 @@ def demo(as_json_: bool) -> Exit:
     _start_anew(DB)
     with _server() as client:
         say(f"a server answers at {client.url}")
-        run_id = client.post("/analyze", {"source": "sample"})["run_id"]
-        status = _follow(client, run_id)
+        status = _follow(client, client.post("/analyze", {"source": "sample"}))
+        run_id = status["run_id"]
         path = list(_path(client.get(f"/runs/{run_id}/events")["items"]))
         day = client.get(f"/runs/{run_id}")["params"]["as_of"][:10]
         signals = client.get(f"/signals?date_from={day}&date_to={day}&limit=500")["items"]
@@ -98,11 +98,13 @@ def _server() -> Generator[Client]:
         child.wait(END_S)
 
 
-def _follow(client: Client, run_id: int) -> Status:
+def _follow(client: Client, begun: Status) -> Status:
     pause = threading.Event()
-    with display() as show:
+    states = client.get("/machine")["states"]
+    labels = [state["label"] for state in states if state["phase"] is not None]
+    with display(labels, begun["progress_current"]) as show:
         return follow(
-            lambda: client.get(f"/runs/{run_id}/status"),
+            lambda: client.get(f"/runs/{begun['run_id']}/status"),
             lambda: _pause(pause),
             show,
             until=lambda: False,

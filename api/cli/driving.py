@@ -19,7 +19,7 @@ from api.settings import Settings
 from api.status import status_of_run
 from api.wiring import open_runner
 from statemachine.runner import Runner
-from statemachine.store import RunReader
+from statemachine.store import Run, RunReader
 
 LOOK_S = 0.5
 
@@ -37,7 +37,7 @@ def running(settings: Settings, *, brief: bool = True) -> Generator[Runner]:
             say("a stuck phase is left behind")
 
 
-def drive(runner: Runner, run_id: int) -> Status:
+def drive(runner: Runner, run: Run) -> Status:
     """Show a run that this process drives until it has ended, or was stopped by Ctrl-C.
 
     The first Ctrl-C (or SIGTERM) stops it at its next check point, resumable; the second ends the process.
@@ -48,13 +48,14 @@ def drive(runner: Runner, run_id: int) -> Status:
 
     def look() -> Status:
         changed.clear()
-        return status_of_run(reader.run(run_id), runner.live(run_id))
+        return status_of_run(reader.run(run.id), runner.live(run.id))
 
     def wait() -> None:
         changed.wait(LOOK_S)
 
     try:
-        with _interruptible(runner), display() as show:
+        labels = [phase.label for phase in runner.registry.phases]
+        with _interruptible(runner), display(labels, run.progress_current) as show:
             return follow(look, wait, show, until=lambda: runner.wait(0))
     finally:
         unsubscribe()

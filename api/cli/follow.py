@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -26,15 +26,22 @@ class Display(Protocol):
         ...
 
 
-def display() -> Display:
-    """Return what suits the terminal, or its absence."""
-    return Bar() if is_terminal() else Lines()
+def display(labels: Sequence[str] = (), entered: int | None = None) -> Display:
+    """Return what suits the terminal, or its absence.
+
+    Args:
+        labels: Those of all phases in order, where they are known; then no phase goes unsaid, however quick.
+        entered: The position of the phase that the run began in.
+    """
+    return Bar() if is_terminal() else Lines(labels, entered)
 
 
 class Lines:
     """One line for each phase entered and for the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, labels: Sequence[str] = (), entered: int | None = None) -> None:
+        self._labels = labels
+        self._next = entered
         self._said = ""
 
     def __enter__(self) -> Self:
@@ -46,7 +53,19 @@ class Lines:
 
     def show(self, status: Status) -> None:
         """Say what is new."""
-        line = f"run {status['run_id']}: {_where(status)}"
+        self._say_what_was_missed(status)
+        self._say(status, _where(status))
+
+    def _say_what_was_missed(self, status: Status) -> None:
+        """Say the phases that came and went between two looks."""
+        at, total = status["progress_current"], status["progress_total"]
+        last = at if status["status"] == "running" else at + 1
+        for position in range(self._next or at, last if self._labels else 0):
+            self._say(status, f"{position}/{total} {self._labels[position - 1]}")
+        self._next = max(self._next or at, at)
+
+    def _say(self, status: Status, where: str) -> None:
+        line = f"run {status['run_id']}: {where}"
         if line != self._said:
             self._said = line
             say(line)

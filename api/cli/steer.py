@@ -48,7 +48,7 @@ def resume(as_json_: bool, run_id: int) -> Exit:
     with reading(of) as reader:
         wanted = resolved(reader, run_id)
     with running(of) as runner:
-        status = drive(runner, runner.resume(wanted).id)
+        status = drive(runner, runner.resume(wanted))
     return _told([status], as_json_)
 
 
@@ -59,7 +59,7 @@ def recover(as_json_: bool) -> Exit:
     """Drive what dead processes left behind to its end."""
     with running(settings()) as runner:
         taken = runner.recover()
-        ended = [drive(runner, run.id) for run in taken]
+        ended = [drive(runner, run) for run in taken]
     if not taken:
         say("there is nothing to recover")
     return _told(ended, as_json_)

@@ -84,6 +84,30 @@ def test_lines_say_each_thing_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        (
+            [(1, "running"), (4, "running"), (4, "completed")],
+            ["1/4 a", "2/4 b", "3/4 c", "4/4 d", "completed"],
+        ),
+        ([(4, "completed")], ["1/4 a", "2/4 b", "3/4 c", "4/4 d", "completed"]),
+        ([(3, "failed")], ["1/4 a", "2/4 b", "3/4 c", "failed"]),
+        ([(1, "running"), (1, "running"), (2, "running")], ["1/4 a", "2/4 b"]),
+    ],
+)
+def test_no_phase_goes_unsaid_however_quick(
+    capsys: pytest.CaptureFixture[str], shown: list[tuple[int, str]], said: list[str]
+) -> None:
+    lines = Lines("abcd", 1)
+
+    for position, status in shown:
+        label = "abcd"[position - 1]
+        lines.show({**STATUS, "progress_current": position, "status": status, "phase_label": label})
+
+    assert capsys.readouterr().err.splitlines() == [f"run 1: {line}" for line in said]
+
+
+@pytest.mark.parametrize(
     ("status", "error_code", "expected"),
     [
         ("completed", None, 0),
