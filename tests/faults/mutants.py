@@ -311,8 +311,8 @@ def copy_with(*mutants: Mutant) -> Iterator[Path]:
         yield root
 
 
-def is_caught(root: Path, *tests: str) -> bool:
-    """Return whether one of these tests fails on a copy."""
+def failures(root: Path, *tests: str) -> str:
+    """Return what pytest says where one of these tests fails on a copy, else nothing."""
     pytest = [
         sys.executable,
         "-m",
@@ -322,14 +322,14 @@ def is_caught(root: Path, *tests: str) -> bool:
         "-p",
         "no:cacheprovider",
         "-o",
-        "timeout=100",
+        "timeout=200",
         *tests,
     ]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     ended = subprocess.run(pytest, cwd=root, check=False, capture_output=True, text=True, env=environment)
     if ended.returncode not in {0, 1}:
         raise AssertionError(f"{tests} could not be tried:\n{ended.stdout}\n{ended.stderr}")
-    return ended.returncode == 1
+    return ended.stdout if ended.returncode else ""
 
 
 def matrix(mutants: Sequence[Mutant]) -> Iterator[str]:
@@ -338,10 +338,10 @@ def matrix(mutants: Sequence[Mutant]) -> Iterator[str]:
     yield "| mistake | " + " | ".join(names) + " |"
     yield "|---|" + ":-:|" * len(names)
     with copy_with() as root:
-        yield "| none | " + " | ".join("x" if is_caught(root, each) else "" for each in HARNESSES) + " |"
+        yield "| none | " + " | ".join("x" if failures(root, each) else "" for each in HARNESSES) + " |"
     for mutant in mutants:
         with copy_with(mutant) as root:
-            caught = ["x" if is_caught(root, harness) else "" for harness in HARNESSES]
+            caught = ["x" if failures(root, harness) else "" for harness in HARNESSES]
         yield f"| {mutant.name} | " + " | ".join(caught) + " |"
 
 
