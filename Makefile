@@ -13,7 +13,7 @@ LOCK   := $(UV) pip compile pyproject.toml requirements/run.in --universal --pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test install check diagrams bench coverage lock sbom clean
+.PHONY: help demo test install check diagrams bench coverage soak lock sbom clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -46,6 +46,9 @@ endif
 
 coverage: $(STAMPS)/test ## Show which branches of the engine no test takes
 	$(BIN)/python -m pytest --cov=statemachine --cov-branch --cov-report=term-missing
+
+soak: $(STAMPS)/test ## Break runs by chance for 20 minutes (MINUTES=...); each failure names its seed
+	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),20)
 
 lock: ## Choose newer dependencies within the bounds of pyproject.toml (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }
