@@ -23,16 +23,16 @@ PAGE: Final = 200
 MAX_PARENTS: Final = 5
 MAX_PARENT_CHARS: Final = 1_000
 
-_TODO: Final = """
+_WAITING: Final = """
 FROM run_comments r JOIN comments c ON c.id = r.comment_id JOIN reddit_posts p ON p.id = c.post_id
 WHERE r.run_id = :run_id AND r.picked = 1 AND c.body IS NOT NULL AND c.analyzed_at IS NULL
 """
 
-_COUNT: Final = f"SELECT count(*) {_TODO}"
+_COUNT: Final = f"SELECT count(*) {_WAITING}"
 
 _PAGE: Final = f"""
 SELECT c.id, c.body, coalesce(c.author_trust_score, :unknown_author), c.parent_comment_id, p.title,
-  p.image_analysis {_TODO} AND c.id > :after ORDER BY c.id LIMIT :page
+  p.image_analysis {_WAITING} AND c.id > :after ORDER BY c.id LIMIT :page
 """
 
 _PARENTS: Final = """
