@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from statemachine.contract import RunAbandoned
 from statemachine.live import Limits, Live
-from statemachine.runner import KEEPER_S
+from statemachine.runner import KEEPER_S, RETRY_S, Runner
 from tests.fakes import FakeClock
 from tests.statemachine.conftest import (
     Body,
@@ -438,6 +438,34 @@ def test_a_thread_that_never_got_its_connection_is_abandoned_too(
 
     go.set()
     left_behind(runner).join()
+    assert row(db).error_code == "timeout"
+    assert items(db) == []
+
+
+def test_an_abandonment_that_can_not_roll_back_is_said_at_once_and_written_later(
+    stuck: Callable[..., tuple[Any, Gate]], clock: FakeClock, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cursor that goes round the connection stays open, and SQLite keeps the interrupt for it."""
+    monkeypatch.setitem(Runner._writing.__wrapped__.__kwdefaults__, "patience_s", 0.01)  # type: ignore[attr-defined]  # functools.wraps
+    kept: list[sqlite3.Cursor] = []
+
+    def before(conn: sqlite3.Connection, ctx: Any) -> None:
+        writes(1)(conn, ctx)
+        kept.append(sqlite3.Cursor(conn).execute("SELECT name FROM sqlite_master"))
+        kept[0].fetchone()
+
+    runner, gate = stuck(before=before, after=lambda *_: kept.clear())
+    assert runner.wait()
+    live = runner.live(1)
+    assert live is not None
+    assert live.failure == ("timeout", "Pipeline exceeded 60-minute timeout")
+    assert row(db).status == "running"
+
+    gate.go.set()
+    left_behind(runner).join()
+    clock.advance(RETRY_S)
+    runner.keep()
+
     assert row(db).error_code == "timeout"
     assert items(db) == []
 
