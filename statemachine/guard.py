@@ -241,9 +241,7 @@ class PhaseConnection(sqlite3.Connection):
         waits for another writer or for a function of the phase.
         """
         self.revoked = True
-        with suppress(
-            sqlite3.Error
-        ):  # closed, its thread has just come to its end; or a ROLLBACK was refused
+        with suppress(sqlite3.Error):  # closed: its thread has just ended; or the ROLLBACK was refused
             for _ in range(_INTERRUPTS):
                 self.interrupt()  # again and again: one that comes before a statement begins is lost
                 if self.lock.acquire(timeout=_INTERRUPT_S):
