@@ -864,6 +864,26 @@ def test_a_revoked_phase_is_thrown_out_of_whatever_it_does_and_its_rows_are_gone
     assert rows(other) == []
 
 
+def test_an_interrupt_that_came_too_early_is_repeated(
+    conn: PhaseConnection, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite forgets one that comes just before a statement begins."""
+    interrupts: list[None] = []
+    interrupt = conn.interrupt
+
+    def lost_at_first() -> None:
+        interrupts.append(None)
+        if len(interrupts) > 1:
+            interrupt()
+
+    phase = Stuck(conn, in_one_long_write)
+    monkeypatch.setattr(conn, "interrupt", lost_at_first)
+    conn.revoke()
+
+    assert not is_locked(other)
+    assert isinstance(phase.end(), RunAbandoned)
+
+
 def test_a_revoked_phase_that_comes_back_can_neither_read_nor_write(
     conn: PhaseConnection, other: sqlite3.Connection
 ) -> None:

@@ -246,6 +246,28 @@ def test_secrets_appear_neither_in_the_row_nor_in_the_history_nor_in_the_log(
             assert secret not in told
 
 
+@pytest.mark.parametrize("how", ["boundary", "check point", "failure"])
+def test_secrets_appear_neither_in_warnings_nor_in_results(
+    make_runner: MakeRunner, db: Path, how: str
+) -> None:
+    def phase(_conn: sqlite3.Connection, ctx: Any) -> None:
+        ctx.results["asked"] = [TELLING]
+        ctx.warn("refused", TELLING, url=TELLING)
+        if how != "boundary":
+            ctx.checkpoint()
+        if how == "failure":
+            raise ValueError
+
+    runner = make_runner(phase, secrets=["hunter22"])
+    runner.create({})
+    run = drive(runner)
+
+    for told in (str(run.results), str(run.warnings)):
+        assert "q=GME" in told
+        for secret in ("SECRET1", "SECRET2", "hunter22"):
+            assert secret not in told
+
+
 def test_the_traceback_is_kept_with_the_event_and_logged_in_full(
     make_runner: MakeRunner, db: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -675,8 +675,11 @@ def test_two_resumes_at_once_start_one_thread(
 # --- runs of other phases ---
 
 
-def test_a_run_of_other_phases_whose_owner_is_dead_is_left_alone(make_runner: MakeRunner, db: Path) -> None:
-    dead, other = make_runner(writes(1)), make_runner((1, "Something else", writes(2)))
+@pytest.mark.parametrize("phases", [[(1, "Something else", writes(2))], [writes(1), writes(2)]])
+def test_a_run_of_other_phases_whose_owner_is_dead_is_left_alone(
+    make_runner: MakeRunner, db: Path, phases: list[Any]
+) -> None:
+    dead, other = make_runner(writes(1)), make_runner(*phases)
     dead.create({})
     dead._owner.close()
     before = row(db)
