@@ -94,19 +94,28 @@ ERRORS: Final[dict[str, Callable[[], BaseException]]] = {
 """By the message that is stored."""
 
 Action = tuple[str, Any]
-ACTIONS: Final[st.SearchStrategy[Action]] = st.one_of(
-    st.tuples(st.just("write"), st.none()),
-    st.tuples(st.just("write"), st.none()),
-    st.tuples(st.just("check point"), st.none()),
-    st.tuples(st.just("check point"), st.none()),
+QUIET: Final = [
+    ("write", None),
+    ("result", None),
+    ("warn", None),
+    ("progress", (3, 9)),
+    ("check point", None),
+]
+ACTIONS: Final[st.SearchStrategy[list[Action]]] = st.one_of(
+    st.permutations(QUIET),
+    st.lists(st.sampled_from(QUIET), max_size=3),
     st.tuples(
-        st.sampled_from(["result", "warn", "lose", "orphan", "bad result", "factories", "cursor"]), st.none()
+        st.sampled_from(["lose", "orphan", "bad result", "factories", "cursor", "own cancel", "other cancel"])
+        | st.just("check point"),
+        st.none(),
+    ).map(lambda action: [action]),
+    st.tuples(st.just("progress"), st.tuples(st.integers(0, 9), st.none() | st.integers(0, 9))).map(
+        lambda action: [action]
     ),
-    st.tuples(st.just("progress"), st.tuples(st.integers(0, 9), st.none() | st.integers(0, 9))),
-    st.tuples(st.just("forbidden"), st.sampled_from(sorted(FORBIDDEN))),
-    st.tuples(st.just("time"), st.sampled_from([1.0, 1200.0, 1800.0, 3600.0])),
-    st.tuples(st.sampled_from(["own cancel", "other cancel"]), st.none()),
+    st.tuples(st.just("forbidden"), st.sampled_from(sorted(FORBIDDEN))).map(lambda action: [action]),
+    st.tuples(st.just("time"), st.sampled_from([1.0, 1200.0, 1800.0, 3600.0])).map(lambda action: [action]),
 )
+"""Groups of actions: what phases are for comes together, and in every order."""
 ENDS: Final[st.SearchStrategy[list[Action]]] = st.one_of(
     st.just([]),
     st.just([]),
@@ -117,7 +126,8 @@ ENDS: Final[st.SearchStrategy[list[Action]]] = st.one_of(
 
 @st.composite
 def scripts(draw: st.DrawFn) -> Script:
-    return Script(draw(st.lists(ACTIONS, max_size=6)) + draw(ENDS), swallows=draw(st.booleans()))
+    groups = draw(st.lists(ACTIONS, max_size=4))
+    return Script([action for group in groups for action in group] + draw(ENDS), swallows=draw(st.booleans()))
 
 
 @dataclass(frozen=True)
@@ -477,6 +487,13 @@ class Life(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1), played=st.lists(scripts(), min_size=1, max_size=5))
     def run_phases(self, who: int, played: list[Script]) -> None:
+        self.run_on(who, played)
+
+    @rule(who=st.integers(0, 1), played=st.lists(scripts(), min_size=3, max_size=5))
+    def run_many_phases(self, who: int, played: list[Script]) -> None:
+        self.run_on(who, played)
+
+    def run_on(self, who: int, played: list[Script]) -> None:
         """Let phases follow one another, of the oldest active run or of a new one."""
         for script in played:
             active = [run for run in self.runs.values() if run.is_active]
