@@ -53,7 +53,8 @@ soak: $(STAMPS)/test ## Break runs by chance for 20 minutes (MINUTES=...); each 
 lock: ## Choose newer dependencies within the bounds of pyproject.toml (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }
 	$(LOCK) --output-file requirements/run.lock
-	$(LOCK) --group test --constraint requirements/run.lock --output-file requirements/test.lock
+	$(LOCK) --all-extras --group test --constraint requirements/run.lock --output-file requirements/test.lock
+	$(LOCK) --group train --constraint requirements/test.lock --output-file requirements/train.lock
 
 sbom: install ## Write what an installation consists of to dist/sbom.json (CycloneDX)
 	$(BIN)/python tools/sbom.py dist/sbom.json
