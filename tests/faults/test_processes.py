@@ -9,14 +9,14 @@ from typing import Any, Final
 
 import pytest
 
-from tests.faults.forkserver import Death, Server
+from tests.faults.forkserver import Server
 from tests.faults.life import Life, decide, live, person
 from tests.faults.pipeline import NUMBERS
 from tests.faults.process import paused
+from tests.faults.races import RACERS, race, race_to_recover, race_to_start
 from tests.faults.sweep import again, folder, problems
 
 MOMENTS: Final = ("entered", "written2", "kept1", "leaving")
-RACERS: Final = 8
 
 
 def _query(db: Path, sql: str) -> list[Any]:
@@ -202,50 +202,22 @@ def test_each_end_of_a_phase_takes_its_edge_and_leaves_no_half_phase(
 # --- races ---
 
 
-def _race(server: Server, life: Life, what: str) -> list[Death]:
-    deaths = server.race([(decide, (life, what))] * RACERS)
-    assert [death.complaint for death in deaths if death.complaint] == []
-    assert problems(life.db) == []
-    return deaths
-
-
-def _race_to_start(server: Server) -> None:
-    with folder() as where:
-        deaths = _race(server, Life(db=where / "runs.db", acts={"1.entered": "meet"}), "start")
-
-        won = [death.report for death in deaths if death.report.startswith("won")]
-        assert len(won) == 1, [death.report for death in deaths]
-        assert len([each for each in deaths if each.report == "AlreadyRunning 1"]) == RACERS - 1
-        assert _query(where / "runs.db", "SELECT id, status FROM analysis_runs") == [(1, "completed")]
-
-
-def _race_to_recover(server: Server) -> None:
-    with folder() as where:
-        life = Life(db=where / "runs.db", acts={"2.kept1": "kill"})
-        server.run(live, life)
-        deaths = _race(server, Life(db=life.db, acts={"2.entered": "meet"}), "recover")
-
-        assert sorted(death.report for death in deaths) == ["took 0"] * (RACERS - 1) + ["took 1"]
-        triggers = [trigger for trigger, _, _ in _history(life.db)]
-        assert triggers == ["start", "advance", "resume", "advance", "advance"]
-
-
 def test_of_many_processes_that_start_at_once_exactly_one_does(plain_server: Server) -> None:
     for _ in range(5):
-        _race_to_start(plain_server)
+        assert race_to_start(plain_server) == []
 
 
 def test_of_many_processes_that_recover_at_once_exactly_one_takes_over(plain_server: Server) -> None:
     for _ in range(5):
-        _race_to_recover(plain_server)
+        assert race_to_recover(plain_server) == []
 
 
 def test_no_process_takes_a_living_run_over(plain_server: Server, db: Path) -> None:
     with paused(Life(db=db, acts={"1.kept1": "pause"})) as process:
-        deaths = _race(plain_server, Life(db=db), "recover")
+        said, wrong = race(plain_server, Life(db=db), "recover")
         process.go_on()
 
-    assert [death.report for death in deaths] == ["took 0"] * RACERS
+    assert (said, wrong) == (["took 0"] * RACERS, [])
     assert _run(db) == ("completed", None, 1)
 
 
@@ -253,8 +225,7 @@ def test_no_process_takes_a_living_run_over(plain_server: Server, db: Path) -> N
 @pytest.mark.timeout(900)
 def test_two_hundred_races_have_one_winner_each(plain_server: Server) -> None:
     for _ in range(200):
-        _race_to_start(plain_server)
-        _race_to_recover(plain_server)
+        assert race_to_start(plain_server) + race_to_recover(plain_server) == []
 
 
 def test_processes_that_make_the_database_at_once_all_get_it(plain_server: Server) -> None:
