@@ -17,6 +17,7 @@ from phases.stamps import stamp
 
 _BOUNDS: Final = "bounds"
 _SUM_TOLERANCE: Final = 1e-9
+_ORDERED: Final = (("option_min_dte", "option_max_dte"), ("option_min_delta", "option_max_delta"))
 
 
 class ConfigError(ValueError):
@@ -77,12 +78,25 @@ class Config:
     option_expiration_protection_dte: int = _within(2, 0, 365)
     option_take_profit_exit_pct: float = _within(0.50, 0, 1)
 
+    option_min_dte: int = _within(14, 0, 1000)
+    option_max_dte: int = _within(21, 0, 1000)
+    option_target_dte: int = _within(17, 0, 1000)
+    option_min_delta: float = _within(0.15, 0, 1)
+    option_max_delta: float = _within(0.50, 0, 1)
+    option_target_delta: float = _within(0.30, 0, 1)
+    """Deltas are absolute: a put's is negative."""
+
     def __post_init__(self) -> None:
         for group in ("confidence_weight_", "trust_weight_"):
             names = [item.name for item in fields(self) if item.name.startswith(group)]
             total = math.fsum(getattr(self, name) for name in names)
             if abs(total - 1) > _SUM_TOLERANCE:
                 raise ConfigError(f"the weights {', '.join(names)} must add up to 1, not to {total:g}")
+        for low, high in _ORDERED:
+            if getattr(self, low) > getattr(self, high):
+                raise ConfigError(
+                    f"{low} must not be above {high}: {getattr(self, low):g}, {getattr(self, high):g}"
+                )
 
 
 def read_config(conn: sqlite3.Connection) -> Config:

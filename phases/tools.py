@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 from statemachine.contract import RunContext
 
@@ -199,6 +199,82 @@ class Prices(Protocol):
         ...
 
 
+OptionType = Literal["call", "put"]
+
+CONTRACT_MULTIPLIER: Final = 100
+"""Shares that one contract is for; a premium is told for one share."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionContract:
+    """One listed option."""
+
+    symbol: str
+    """The OCC's name of it, 21 characters, for example `AAPL  140627C00095000`."""
+    ticker: str
+    """The underlying share."""
+    type: OptionType
+    strike: int
+    """Ticks."""
+    expiration: date
+    """The exchange's date; on a day without a session it ends with the session before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionQuote:
+    """What is known of a contract at an instant. Premiums are ticks for one share; `None` is unknown."""
+
+    contract: OptionContract
+    at: datetime
+    """When the prices were made, at or before the instant asked for."""
+    bid: int | None = None
+    """0: nobody buys it."""
+    ask: int | None = None
+    mark: int | None = None
+    """A fair price as the source gives it: never an old trade."""
+    last: int | None = None
+    """The last trade, however old."""
+    delta: float | None = None
+    """-1 to 1; sources write 0 where they don't know it, too."""
+    iv: float | None = None
+    """Implied volatility a year, a share of one."""
+    open_interest: int | None = None
+    volume: int | None = None
+    """Contracts traded in the session."""
+    underlying: int | None = None
+    """The share's price that belongs to these, in ticks."""
+
+    @property
+    def premium(self) -> int | None:
+        """The mark, else the middle of bid and ask; `None` where neither is known."""
+        if self.mark is not None:
+            return self.mark
+        return (self.bid + self.ask) // 2 if self.bid is not None and self.ask else None
+
+
+class OptionChains(Protocol):
+    """Where option chains come from. Nothing later than the instant asked for may be used."""
+
+    name: str
+
+    def chain(self, ticker: str, at: datetime) -> Sequence[OptionQuote]:
+        """Return all contracts known at `at`; none for an unknown ticker, or where only now is known.
+
+        Raises `PricesUnavailable` when the source failed for now.
+        """
+        ...
+
+
+class NoChains:
+    """Knows no options: the option portfolios don't trade."""
+
+    name = "none"
+
+    def chain(self, ticker: str, at: datetime) -> Sequence[OptionQuote]:  # noqa: ARG002  # the contract's names
+        """Return no contract."""
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One trading day of the exchange."""
@@ -235,6 +311,7 @@ class Tools:
     analyzer: Analyzer
     prices: Prices
     calendar: Calendar
+    chains: OptionChains = field(default_factory=NoChains)
     pseudonym: Callable[[str], str]
     """Turns an author's name into a keyed pseudonym; the key lies beside the database, not in it."""
     options: dict[str, object] = field(default_factory=dict[str, object])

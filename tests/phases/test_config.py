@@ -137,6 +137,16 @@ def test_other_weights_may_be_chosen_together(conn: sqlite3.Connection) -> None:
     assert read_config(conn).confidence_weight_volume == 0.5
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("option_min_dte", "22"), ("option_max_dte", "13"), ("option_max_delta", "0.1")]
+)
+def test_a_window_that_holds_nothing_is_refused(key: str, value: str, conn: sqlite3.Connection) -> None:
+    write(conn, **{key: value})
+
+    with pytest.raises(ConfigError, match=rf"{key}.*must not|must not be above {key}"):
+        read_config(conn)
+
+
 def test_the_day_that_the_system_starts_is_kept_for_good(conn: sqlite3.Connection) -> None:
     now = datetime(2025, 3, 12, 18, tzinfo=UTC)
     start_system(conn, date(2025, 3, 12), now)
