@@ -47,8 +47,8 @@ endif
 coverage: $(STAMPS)/test ## Show which branches of the engine no test takes
 	$(BIN)/python -m pytest --cov=statemachine --cov-branch --cov-report=term-missing
 
-soak: $(STAMPS)/test ## Break runs by chance for 20 minutes (MINUTES=...); each failure names its seed
-	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),20)
+soak: $(STAMPS)/test ## Break runs by chance for hours, and keep the figures in docs/soak.md; a failure names its seed
+	$(BIN)/python -m tests.faults.soak --report docs/soak.md
 
 lock: ## Choose newer dependencies within the bounds of pyproject.toml (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }

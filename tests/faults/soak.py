@@ -1,6 +1,7 @@
-"""`python -m tests.faults.soak [--minutes N] [--seed S]`: histories and power cuts until time is over.
+"""`python -m tests.faults.soak [--lives N] [--cuts N] [--races N] [--seed S]`: hours of bad luck.
 
-Each round draws fresh seeds from the first one, and prints its figures; a violation names the seed that
+Histories, power cuts, double kills and races take turns until there were as many as asked. Each round draws
+fresh seeds from the first one, prints its figures and writes the report anew; a violation names the seed that
 replays it (`python -m tests.faults.simulation SEED`). Returns 1 if there was one.
 """
 
@@ -8,48 +9,126 @@ from __future__ import annotations
 
 import argparse
 import random  # noqa: TID251  # chance is passed in: a Random made from a seed
+import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from tests.faults.forkserver import Server
 from tests.faults.life import KILL, Fault, Life
 from tests.faults.powerloss import cut, logged
+from tests.faults.races import RACERS, race_to_recover, race_to_start
 from tests.faults.simulation import OPERATIONS, Simulation
 from tests.faults.sweep import Figures, operations, sweep_twice
 from tests.faults.toolchain import built_shim
 
-HISTORIES: Final = 200
+ROUNDS: Final = 100
+"""Turns that everything asked for is shared out over."""
+STRIDE: Final = 20
+"""Of the operations of a recovery, one in so many is killed in a round."""
 Random = random.Random
 
 
-def soak(server: Server, chance: Random, minutes: float) -> list[str]:
-    """Go on until the time is over; return every violation."""
-    simulation, cuts, twice = Simulation(server), Figures(), Figures()
-    ends_s = time.monotonic() + minutes * 60
-    while time.monotonic() < ends_s:
-        simulation.run(chance.randrange(2**48) for _ in range(HISTORIES))
-        _cut(server, chance, cuts)
-        _kill_twice(server, chance, twice)
-        sys.stdout.write(f"{simulation}\npower cuts: {cuts}\nkilled twice: {twice}\n\n")
-        sys.stdout.flush()
-    return simulation.figures.problems + cuts.problems + twice.problems
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """How much of each there is to be."""
+
+    lives: int
+    cuts: int
+    races: int
 
 
-def _cut(server: Server, chance: Random, figures: Figures) -> None:
-    """Cut the power in the lives after a kill at a random operation."""
-    killed = Life(db=Path(), fault=Fault(kind=KILL, at=chance.randint(1, OPERATIONS)))
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        logged(server, log, [killed, Life(db=Path())])
-        cut(server, log, figures, chance, some=2)
+@dataclass(slots=True)
+class Soak:
+    """What was lived through so far."""
+
+    server: Server
+    plain_server: Server
+    chance: Random
+    goal: Goal
+    simulation: Simulation = field(init=False)
+    cuts: Figures = field(default_factory=Figures)
+    twice: Figures = field(default_factory=Figures)
+    races: Figures = field(default_factory=Figures)
+    began_s: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.simulation = Simulation(self.server)
+
+    def rounds(self) -> Iterator[Soak]:
+        """Go on, a round at a time, until there was as much of each as asked."""
+        for done in range(1, ROUNDS + 1):
+            while self.simulation.figures.lives * ROUNDS < self.goal.lives * done:
+                self.simulation.run([self.chance.randrange(2**48)])
+            while self.cuts.cases * ROUNDS < self.goal.cuts * done:
+                self._cut()
+            while self.races.cases * ROUNDS < self.goal.races * done:
+                self._race()
+            self._kill_twice()
+            yield self
+
+    def _cut(self) -> None:
+        """Cut the power in the lives after a kill at a random operation."""
+        killed = Life(db=Path(), fault=Fault(kind=KILL, at=self.chance.randint(1, OPERATIONS)))
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "log"
+            logged(self.server, log, [killed, Life(db=Path())])
+            cut(self.server, log, self.cuts, self.chance, some=2)
+
+    def _race(self) -> None:
+        race = self.chance.choice([race_to_start, race_to_recover])
+        self.races.problems += [f"{race.__name__}: {each}" for each in race(self.plain_server)]
+        self.races.cases += 1
+
+    def _kill_twice(self) -> None:
+        first = self.chance.randint(1, operations(self.server))
+        some = range(1 + first % STRIDE, OPERATIONS, STRIDE)
+        sweep_twice(self.server, [first], lambda count: [at for at in some if at <= count], self.twice)
+
+    @property
+    def problems(self) -> list[str]:
+        """Every violation."""
+        return [
+            problem
+            for figures in (self.simulation.figures, self.cuts, self.twice, self.races)
+            for problem in figures.problems
+        ]
+
+    def __str__(self) -> str:
+        """Return the report, as Markdown."""
+        histories, took_s = self.simulation.figures, time.monotonic() - self.began_s
+        outcomes = ", ".join(f"{count:,} {name}" for name, count in self.simulation.outcomes.most_common())
+        versions = f"Python {sys.version.split()[0]} and SQLite {sqlite3.sqlite_version}"
+        rows = [
+            (f"seeded histories: {self.simulation.seeds:,}; lives", histories.lives, histories),
+            ("disks rebuilt after a power cut", self.cuts.cases, self.cuts),
+            ("a second kill, in the recovery", self.twice.cases, self.twice),
+            (f"races of {RACERS} processes", self.races.cases, self.races),
+        ]
+        table = [f"| {name} | {count:,} | {len(each.problems)} |" for name, count, each in rows]
+        return "\n".join(
+            [
+                "| what | times | violations |",
+                "|---|--:|--:|",
+                *table,
+                "",
+                f"Of the lives {histories.kills:,} were killed. The runs of the histories: {outcomes}.",
+                f"It took {took_s / 60:.0f} minutes, with {versions}.",
+                *self.problems,
+            ]
+        )
 
 
-def _kill_twice(server: Server, chance: Random, figures: Figures) -> None:
-    first = chance.randint(1, operations(server))
-    sweep_twice(server, [first], lambda count: range(1 + first % 3, count + 1, 3), figures)
+def _report(soak: Soak, asked: argparse.Namespace) -> str:
+    return (
+        "# A soak\n\n"
+        f"`python -m tests.faults.soak --lives {asked.lives} --cuts {asked.cuts} --races {asked.races} "
+        f"--seed {asked.seed}` wrote this.\n\n{soak}\n"
+    )
 
 
 def main() -> int:
@@ -57,18 +136,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--lives", type=int, default=100_000)
+    parser.add_argument("--cuts", type=int, default=50_000)
+    parser.add_argument("--races", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser.add_argument("--report", type=Path, help="a Markdown file to write the figures to")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         shim = built_shim(Path(folder))
         if shim is None:
             sys.exit("there is no C compiler (cc) here to build the shim with")
         sys.stdout.write(f"seed {asked.seed}\n")
-        with Server(shim) as server:
-            problems = soak(server, random.Random(asked.seed), asked.minutes)
-    sys.stdout.write("\n".join([*problems, f"{len(problems)} violations", ""]))
-    return bool(problems)
+        with Server(shim) as server, Server(None) as plain_server:
+            goal = Goal(asked.lives, asked.cuts, asked.races)
+            soak = Soak(server, plain_server, random.Random(asked.seed), goal)
+            for so_far in soak.rounds():
+                sys.stdout.write(f"{so_far}\n\n")
+                sys.stdout.flush()
+                if asked.report is not None:
+                    asked.report.write_text(_report(so_far, asked))
+    return bool(soak.problems)
 
 
 if __name__ == "__main__":
