@@ -96,7 +96,7 @@ def _position(row: dict[str, Any]) -> Position:
         last_price_at=instant(row["last_price_at"]),
         holding=Holding(
             entry_price=ticks(row["entry_price"]),
-            shares=row["shares_remaining"],
+            units=row["shares_remaining"],
             stop=ticks(row["stop_loss_price"]),
             target=ticks(row["take_profit_price"]),
             peak=ticks(row["peak_price"]),
@@ -123,17 +123,17 @@ def settle(
     else sold in between, and what was decided for them is void.
     """
     columns = _state(holding, mark)
-    if not holding.shares:
+    if not holding.units:
         columns |= _closing(conn, position, exits, calendar)
     assignments = ", ".join(f"{name} = :{name}" for name in columns)
     changed = conn.execute(
         f"UPDATE positions SET {assignments} WHERE id = :id AND status = 'open' AND shares_remaining = :held",
-        {**columns, "id": position.id, "held": position.holding.shares},
+        {**columns, "id": position.id, "held": position.holding.units},
     ).rowcount
     if not changed:
         return False
     _record_exits(conn, position, exits, calendar, now)
-    proceeds = sum(sale.price * sale.shares for sale in exits)
+    proceeds = sum(sale.price * sale.units for sale in exits)
     move_cash(conn, lock_portfolio(conn, position.portfolio_id), proceeds)
     return True
 
@@ -141,7 +141,7 @@ def settle(
 def move_cash(conn: sqlite3.Connection, portfolio: Portfolio, amount: int) -> None:
     """Add to the cash of a locked portfolio (take from it, where negative) and value the portfolio anew."""
     cash = portfolio.cash + amount
-    held = sum(one.last_price * one.holding.shares for one in open_stocks(conn, portfolio.id))
+    held = sum(one.last_price * one.holding.units for one in open_stocks(conn, portfolio.id))
     conn.execute(
         "UPDATE portfolios SET cash_available = ?, current_value = ? WHERE id = ?",
         (usd(cash), usd(cash + held), portfolio.id),
@@ -150,7 +150,7 @@ def move_cash(conn: sqlite3.Connection, portfolio: Portfolio, amount: int) -> No
 
 def _state(holding: Holding, mark: Mark) -> dict[str, Any]:
     return {
-        "shares_remaining": holding.shares,
+        "shares_remaining": holding.units,
         "stop_loss_price": usd(holding.stop),
         "peak_price": usd(holding.peak),
         "trailing_stop_active": int(holding.trailing),
@@ -184,7 +184,7 @@ def _closing(
 def _record_exits(
     conn: sqlite3.Connection, position: Position, exits: Sequence[Exit], calendar: Calendar, now: datetime
 ) -> None:
-    held = position.holding.shares
+    held = position.holding.units
     for sale in exits:
         insert(
             conn,
@@ -195,12 +195,12 @@ def _record_exits(
             exit_price=usd(sale.price),
             exit_reason=sale.reason,
             note=sale.note,
-            quantity_pct=sale.shares / held,
-            shares_exited=sale.shares,
+            quantity_pct=sale.units / held,
+            shares_exited=sale.units,
             realized_pnl=usd(_pnl(position, sale)),
             created_at=stamp(now),
         )
-        held -= sale.shares
+        held -= sale.units
 
 
 def insert(conn: sqlite3.Connection, table: str, **columns: Any) -> None:
@@ -210,4 +210,4 @@ def insert(conn: sqlite3.Connection, table: str, **columns: Any) -> None:
 
 
 def _pnl(position: Position, sale: Exit) -> int:
-    return (sale.price - position.holding.entry_price) * sale.shares
+    return (sale.price - position.holding.entry_price) * sale.units

@@ -68,8 +68,8 @@ class Holding:
     """What the rules know of one position."""
 
     entry_price: int
-    shares: int
-    """Still held."""
+    units: int
+    """Shares or contracts still held."""
     stop: int
     target: int
     peak: int
@@ -87,11 +87,11 @@ class Holding:
         return "extended" if self.breakeven else "base"
 
     @classmethod
-    def bought(cls, price: int, shares: int, rules: StockRules) -> Holding:
+    def bought(cls, price: int, units: int, rules: StockRules) -> Holding:
         """Return a new position with its levels."""
         return cls(
             entry_price=price,
-            shares=shares,
+            units=units,
             stop=scaled(price, 1 + rules.stop_loss_pct),
             target=scaled(price, 1 + rules.take_profit_pct),
             peak=price,
@@ -104,7 +104,8 @@ class Exit:
 
     reason: ExitReason
     price: int
-    shares: int
+    units: int
+    """Shares or contracts."""
     at: datetime
     """When the price was made; the end of the bar where only its range is known."""
     note: str | None = None
@@ -153,7 +154,7 @@ def at_price(holding: Holding, price: int, at: datetime, hold_days: int, rules: 
 def _apply(table: Sequence[Rule], holding: Holding, seen: Sighting, rules: StockRules) -> Outcome:
     exits: list[Exit] = []
     for rule in table:
-        if holding.shares:
+        if holding.units:
             holding, sale = rule(holding, seen, rules)
             exits += [sale] if sale else []
     return holding, exits
@@ -173,8 +174,8 @@ def take_profit(holding: Holding, seen: Sighting, rules: StockRules) -> tuple[Ho
     """2: once, sell a part at the target (never better, even after a gap up) and let the rest trail."""
     if holding.took_profit or seen.high < holding.target:
         return holding, None
-    shares = min(holding.shares, max(1, int(holding.shares * rules.take_profit_exit_pct)))
-    holding, sale = _sell(holding, shares, "take_profit", holding.target, seen.at)
+    units = min(holding.units, max(1, int(holding.units * rules.take_profit_exit_pct)))
+    holding, sale = _sell(holding, units, "take_profit", holding.target, seen.at)
     return replace(holding, took_profit=True, trailing=True), sale
 
 
@@ -248,18 +249,18 @@ def _stopped(
 ) -> tuple[Holding, Exit]:
     """Sell all at a stop; a single price below it is a gap, and then the fill."""
     if seen.is_range or seen.low == trigger:
-        return _sell(holding, holding.shares, reason, trigger, seen.at, note)
+        return _sell(holding, holding.units, reason, trigger, seen.at, note)
     gap = f"gap: the first price seen was {usd(seen.low):.2f}, below the trigger {usd(trigger):.2f}"
-    return _sell(holding, holding.shares, reason, seen.low, seen.at, gap)
+    return _sell(holding, holding.units, reason, seen.low, seen.at, gap)
 
 
 def _out_of_time(holding: Holding, seen: Sighting, stage: str) -> tuple[Holding, Exit]:
     note = f"{stage} time stop after {seen.hold_days} days"
-    return _sell(holding, holding.shares, "time_stop", seen.low, seen.at, note)
+    return _sell(holding, holding.units, "time_stop", seen.low, seen.at, note)
 
 
 def _sell(
-    holding: Holding, shares: int, reason: ExitReason, price: int, at: datetime, note: str | None = None
+    holding: Holding, units: int, reason: ExitReason, price: int, at: datetime, note: str | None = None
 ) -> tuple[Holding, Exit]:
-    sale = Exit(reason=reason, price=price, shares=shares, at=at, note=note)
-    return replace(holding, shares=holding.shares - shares), sale
+    sale = Exit(reason=reason, price=price, units=units, at=at, note=note)
+    return replace(holding, units=holding.units - units), sale

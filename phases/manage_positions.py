@@ -142,7 +142,7 @@ def _trade(
         return
     if order.replaces:
         _sell(conn, ctx, order.replaces, quotes[order.replaces.ticker])
-    _buy(conn, ctx, candidate, quote, Holding.bought(quote.price, order.shares, exits))
+    _buy(conn, ctx, candidate, quote, Holding.bought(quote.price, order.units, exits))
     ctx.results["positions_opened"] += 1
     ctx.checkpoint()
 
@@ -155,12 +155,13 @@ def _refuse(ctx: Context, candidate: Candidate, refusal: Refusal) -> None:
 
 def _sell(conn: sqlite3.Connection, ctx: Context, position: Position, quote: Quote) -> None:
     now = ctx.tools.as_of
-    shares = position.holding.shares
-    sale = Exit(reason="replaced", price=quote.price, shares=shares, at=now, note=f"at {quote.basis}")
+    sale = Exit(
+        reason="replaced", price=quote.price, units=position.holding.units, at=now, note=f"at {quote.basis}"
+    )
     settle(
         conn,
         position,
-        replace(position.holding, shares=0),
+        replace(position.holding, units=0),
         [sale],
         Mark(price=quote.price, price_at=quote.at, checked_at=now),
         calendar=ctx.tools.calendar,
@@ -171,7 +172,7 @@ def _sell(conn: sqlite3.Connection, ctx: Context, position: Position, quote: Quo
 def _buy(
     conn: sqlite3.Connection, ctx: Context, candidate: Candidate, quote: Quote, holding: Holding
 ) -> None:
-    now, cost = stamp(ctx.tools.as_of), holding.entry_price * holding.shares
+    now, cost = stamp(ctx.tools.as_of), holding.entry_price * holding.units
     insert(
         conn,
         "positions",
@@ -191,8 +192,8 @@ def _buy(
         last_checked_at=now,
         last_price=usd(quote.price),
         last_price_at=stamp(quote.at),
-        shares=holding.shares,
-        shares_remaining=holding.shares,
+        shares=holding.units,
+        shares_remaining=holding.units,
         stop_loss_price=usd(holding.stop),
         take_profit_price=usd(holding.target),
         peak_price=usd(holding.peak),

@@ -95,11 +95,11 @@ def walk(
         price=position.last_price, price_at=position.last_price_at, checked_at=position.last_checked_at
     )
     for bar in bars:
-        if holding.shares and bar.start >= position.last_checked_at:
+        if holding.units and bar.start >= position.last_checked_at:
             holding, sold = after_bar(holding, bar, rules)
             exits += sold
             mark = Mark(price=bar.close, price_at=bar.end, checked_at=bar.end)
-    if quote and holding.shares and position.last_checked_at < quote.at >= mark.checked_at:
+    if quote and holding.units and position.last_checked_at < quote.at >= mark.checked_at:
         hold_days = (calendar.trading_date(quote.at) - position.entry_date).days
         holding, sold = at_price(holding, quote.price, quote.at, hold_days, rules)
         exits += sold

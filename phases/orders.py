@@ -35,9 +35,9 @@ class TradingRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Shares to buy, and the position to sell first where the portfolio is full."""
+    """Units (shares or contracts) to buy, and the position to sell first where the portfolio is full."""
 
-    shares: int
+    units: int
     replaces: Position | None = None
 
 
@@ -75,11 +75,11 @@ def plan(
     replaces = _to_replace(confidence, held, prices, rules, as_of)
     if isinstance(replaces, Refusal):
         return replaces
-    value = portfolio.cash + sum(prices.get(one.ticker, one.last_price) * one.holding.shares for one in held)
-    shares = _size(confidence, value, rules) // price
-    cost = shares * price
-    cash = portfolio.cash + (prices[replaces.ticker] * replaces.holding.shares if replaces else 0)
-    if not shares:
+    value = portfolio.cash + sum(prices.get(one.ticker, one.last_price) * one.holding.units for one in held)
+    units = _size(confidence, value, rules) // price
+    cost = units * price
+    cash = portfolio.cash + (prices[replaces.ticker] * replaces.holding.units if replaces else 0)
+    if not units:
         return Refusal(
             type="position_too_small",
             message=f"{portfolio.name}: one share costs {usd(price):.2f}, more than the position's size",
@@ -91,7 +91,7 @@ def plan(
             message=f"{portfolio.name} has {usd(cash):.2f} to spend, the position needs {usd(cost):.2f}",
             context={"portfolio": portfolio.name, "needed": usd(cost), "available": usd(cash)},
         )
-    return Order(shares=shares, replaces=replaces)
+    return Order(units=units, replaces=replaces)
 
 
 def _size(confidence: Decimal, value: int, rules: TradingRules) -> int:

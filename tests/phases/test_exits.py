@@ -54,7 +54,7 @@ def priced(holding: Holding, price_usd: float, hold_days: int = 0) -> Outcome:
 
 
 def sold(exits: Sequence[Exit]) -> list[tuple[str, float, int]]:
-    return [(one.reason, one.price / 10_000, one.shares) for one in exits]
+    return [(one.reason, one.price / 10_000, one.units) for one in exits]
 
 
 # --- laws ---
@@ -94,8 +94,8 @@ def test_never_more_is_sold_than_is_held_and_what_is_left_is_the_rest(
     holding, exits = through(bought(shares), path, rules)
     holding, last = at_price(holding, price, BOUGHT_AT + timedelta(days=30), hold_days, rules)
 
-    assert all(one.shares > 0 for one in [*exits, *last])
-    assert holding.shares == shares - sum(one.shares for one in [*exits, *last]) >= 0
+    assert all(one.units > 0 for one in [*exits, *last])
+    assert holding.units == shares - sum(one.units for one in [*exits, *last]) >= 0
 
 
 @pytest.mark.slow
@@ -169,7 +169,7 @@ def test_rule_1_a_low_at_the_stop_sells_all_at_the_stop() -> None:
 
     assert sold(exits) == [("stop_loss", 90, 10)]
     assert exits[0].at == bar(95, 96, 90).end
-    assert holding.shares == 0
+    assert holding.units == 0
 
 
 def test_rule_1_a_low_one_tick_above_the_stop_sells_nothing() -> None:
@@ -220,7 +220,7 @@ def test_rule_2_a_high_at_the_target_sells_half_and_lets_the_rest_trail() -> Non
     holding, exits = after_bar(bought(11), bar(110, 115, 109), RULES)
 
     assert sold(exits) == [("take_profit", 115, 5)]
-    assert (holding.shares, holding.took_profit, holding.trailing) == (6, True, True)
+    assert (holding.units, holding.took_profit, holding.trailing) == (6, True, True)
     assert holding.time_extension == "trailing"
 
 
@@ -228,7 +228,7 @@ def test_rule_2_a_single_share_is_sold_instead_of_none_for_ever() -> None:
     holding, exits = after_bar(bought(1), bar(110, 115, 109), RULES)
 
     assert sold(exits) == [("take_profit", 115, 1)]
-    assert holding.shares == 0
+    assert holding.units == 0
 
 
 def test_rule_2_applies_once_by_its_flag_and_not_by_the_number_of_shares() -> None:

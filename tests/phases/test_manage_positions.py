@@ -167,7 +167,7 @@ def test_a_position_costs_from_two_to_fifteen_percent_whatever_the_divisor(divis
 
     order = plan(Decimal("0.8"), ticks(10), portfolio, [], {}, rules, AS_OF)
 
-    assert order == Order(shares=shares)
+    assert order == Order(units=shares)
 
 
 def test_below_half_confidence_nothing_is_opened(desk: Desk) -> None:

@@ -284,8 +284,8 @@ def test_no_tick_is_ever_made_or_lost(
             worth = in_ticks(desk, "SELECT current_value FROM portfolios")
             realized = in_ticks(desk, "SELECT realized_pnl FROM position_exits")
             held = open_stocks(desk.conn)
-            value = sum(one.last_price * one.holding.shares for one in held)
-            unrealized = sum((one.last_price - one.holding.entry_price) * one.holding.shares for one in held)
+            value = sum(one.last_price * one.holding.units for one in held)
+            unrealized = sum((one.last_price - one.holding.entry_price) * one.holding.units for one in held)
 
             assert starting + realized + unrealized == cash + value == worth
             assert desk.all("SELECT min(cash_available) >= 0 FROM portfolios") == [(1,)]
