@@ -7,6 +7,7 @@ whole, so no lock is needed.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -102,6 +103,8 @@ class Live:
     """Whether the process wants its runs to stop at the next check point."""
     changed: Callable[[], None] = lambda: None
     """Called after each commit, and at most a few times a second for progress."""
+    told_s: float = -math.inf
+    """When subscribers were last told of it."""
     started: float = field(init=False)
     step: Step | None = None
     said: Callable[[], list[dict[str, Json]] | None] = lambda: None

@@ -93,7 +93,7 @@ def used(db: Path) -> str:
         runner.wait()
         run = runner.start({})
         runner.wait()
-        return runner._read(run.id).status
+        return runner._ledger.read(run.id).status
     except AlreadyRunning:
         return "AlreadyRunning"
     except DatabaseUnusable:

@@ -213,10 +213,10 @@ def _lived(life: Life, actor: Actor, report: dict[str, Any]) -> None:
     try:
         report["taken"] = [(run.id, run.state, run.attempt) for run in runner.recover()]
         runner.wait()
-        if life.starts and not runner._active():
+        if life.starts and not runner._ledger.active():
             report["started"] = runner.start(dict(life.params)).id
             runner.wait()
-            if runner._read(report["started"]).completed_at is not None:
+            if runner._ledger.read(report["started"]).completed_at is not None:
                 actor.shim.mark(acknowledged(report["started"], NUMBERS[-1], COMPLETED))
     except (PhaselineError, sqlite3.Error) as error:
         report["error"] = f"{type(error).__name__}: {error}"
@@ -233,7 +233,7 @@ def _goes_on(runner: Runner, params: dict[str, Any]) -> str:
     runner.keep()
     run = runner.start(params)
     runner.wait()
-    return runner._read(run.id).status
+    return runner._ledger.read(run.id).status
 
 
 def person(life: Life, what: str, run_id: int) -> str:
@@ -245,7 +245,7 @@ def person(life: Life, what: str, run_id: int) -> str:
     try:
         {"cancel": runner.cancel, "resume": runner.resume}[what](run_id)
         runner.wait()
-        return runner._read(run_id).status
+        return runner._ledger.read(run_id).status
     finally:
         runner.close()
 

@@ -42,7 +42,9 @@ CONNECTION: Final = "tests/statemachine/test_connection.py"
 HARNESSES: Final = (STORAGE, POWER, PROCESSES, MOMENTS, HISTORIES, GUARDS, CONNECTION)
 
 _DRIVER: Final = "statemachine/driver.py"
-_RUNNER: Final = "statemachine/runner.py"
+_DESK: Final = "statemachine/desk.py"
+_ROSTER: Final = "statemachine/roster.py"
+_KEEPER: Final = "statemachine/keeper.py"
 _STORE: Final = "statemachine/store.py"
 _MACHINE: Final = "statemachine/machine.py"
 _CONNECTION: Final = "statemachine/connection.py"
@@ -95,22 +97,22 @@ MUTANTS: Final = (
     ),
     Mutant(
         "recovery takes living runs over",
-        _RUNNER,
-        "if run.registry != self.registry.fingerprint or self._is_driven(run):",
-        "if run.registry != self.registry.fingerprint:",
+        _DESK,
+        "if run.registry != self._registry.fingerprint or self._is_driven(run):",
+        "if run.registry != self._registry.fingerprint:",
         _FROZEN,
     ),
     Mutant(
         "a run looks abandoned until its thread runs",
-        _RUNNER,
+        _ROSTER,
         "                self._lives[run.id] = adopted[-1]\n",
-        "                self._told[run.id] = 0.0\n",
+        "                adopted[-1].told_s = 0.0\n",
         f"{MOMENTS}::test_a_run_whose_thread_is_about_to_start_is_not_taken_over",
     ),
-    Mutant("nothing is recovered", _RUNNER, "taken.append(self._taken_over(run))", "continue", _DIES),
+    Mutant("nothing is recovered", _DESK, "taken.append(self._taken_over(run))", "continue", _DIES),
     Mutant(
         "any number of runs",
-        _RUNNER,
+        _DESK,
         "        self._refuse_if_full(store)\n        return store.create(",
         "        return store.create(",
         _STARTS,
@@ -276,7 +278,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the keeper sleeps through a close",
-        _RUNNER,
+        _KEEPER,
         "            self._clock.wait(self._wake, wait_s)\n            self._wake.clear()",
         "            self._wake.clear()\n            self._clock.wait(self._wake, wait_s)",
         f"{MOMENTS}::test_the_keeper_hears_of_a_close_that_comes_while_it_wakes_up",

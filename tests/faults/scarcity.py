@@ -75,7 +75,7 @@ def squeezed(db: Path, squeeze: Squeeze, spare: int, params: dict[str, Any]) -> 
             report["error"] = _tried(runner, params)
         clock.monotonic_s += LONG_S
         runner.keep()
-        report["first"] = [run.status for run in runner._reader.runs()]
+        report["first"] = [run.status for run in runner._ledger._reader.runs()]
         report["again"] = _ended(runner, runner.start({}).id)
     finally:
         runner.close()
@@ -94,7 +94,7 @@ def _tried(runner: Runner, params: dict[str, Any]) -> str | None:
 
 def _ended(runner: Runner, run_id: int) -> str:
     runner.wait()
-    return runner._read(run_id).status
+    return runner._ledger.read(run_id).status
 
 
 def opened(db: Path, squeeze: Squeeze, spare: int) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from statemachine.clock import stamp
+from statemachine.desk import Desk
 from statemachine.errors import AlreadyRunning, IllegalTransition, ThreadUnavailable
 from statemachine.live import Outcome
 from statemachine.registry import Registry
@@ -49,26 +51,26 @@ class Gate:
 
 
 def history(runner: Runner, run_id: int) -> list[str]:
-    with runner._reading() as store:
+    with runner._ledger.reading() as store:
         return [event.trigger for event in store.events(run_id)]
 
 
-def meanwhile(runner: Runner, method: str, action: Callable[[], None]) -> None:
-    """Let `action` happen right before the first call of a method of `runner`."""
-    original = getattr(runner, method)
+def meanwhile(desk: Desk, method: str, action: Callable[[], None]) -> None:
+    """Let `action` happen right before the first call of a method of the desk."""
+    original = getattr(desk, method)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        setattr(runner, method, original)
+        setattr(desk, method, original)
         action()
         return original(*args, **kwargs)
 
-    setattr(runner, method, wrapped)
+    setattr(desk, method, wrapped)
 
 
 def test_a_run_whose_thread_is_about_to_start_is_not_taken_over(tmp_path: Path) -> None:
     gate = Gate()
     with closing(runner_of(tmp_path / "a.db", gate)) as runner:
-        meanwhile(runner, "_launch", lambda: _refused(runner))
+        meanwhile(runner._desk, "_launch", lambda: _refused(runner))
         run = runner.start({})
         gate.go.set()
         runner.wait()
@@ -86,7 +88,7 @@ def test_a_run_that_recovery_is_about_to_start_is_not_taken_over_again(tmp_path:
     gate = Gate()
     _leave_a_dead_run(tmp_path / "a.db", gate)
     with closing(runner_of(tmp_path / "a.db", gate)) as runner:
-        meanwhile(runner, "_launch", lambda: _takes_nothing(runner))
+        meanwhile(runner._desk, "_launch", lambda: _takes_nothing(runner))
         taken = runner.recover()
         gate.go.set()
         runner.wait()
@@ -102,8 +104,8 @@ def _takes_nothing(runner: Runner) -> None:
 
 def _leave_a_dead_run(db: Path, body: Body) -> Run:
     """Leave the row of a run whose process is gone."""
-    with closing(runner_of(db, body)) as runner, runner._writing() as store:
-        return store.create(runner.registry, {}, at=runner._now(), owner=runner._owner.token)
+    with closing(runner_of(db, body)) as runner, runner._ledger.writing() as store:
+        return store.create(runner.registry, {}, at=stamp(runner._clock.now()), owner=runner._owner.token)
 
 
 def test_a_person_can_t_resume_a_run_that_another_process_has_just_taken_over(tmp_path: Path) -> None:
@@ -113,7 +115,7 @@ def test_a_person_can_t_resume_a_run_that_another_process_has_just_taken_over(tm
         closing(runner_of(tmp_path / "a.db", gate)) as ours,
         closing(runner_of(tmp_path / "a.db", gate)) as other,
     ):
-        meanwhile(ours, "_must_know", lambda: _takes_one(other))
+        meanwhile(ours._desk, "_must_know", lambda: _takes_one(other))
         with pytest.raises(IllegalTransition):
             ours.resume(1)
         gate.go.set()
@@ -142,7 +144,7 @@ def test_two_persons_who_resume_at_once_start_one_thread(tmp_path: Path) -> None
         runner.start({})
         runner.wait()
         fails.clear()
-        meanwhile(runner, "_must_know", lambda: _resumes(runner))
+        meanwhile(runner._desk, "_must_know", lambda: _resumes(runner))
         with pytest.raises(IllegalTransition):
             runner.resume(1)
         gate.go.set()
@@ -163,7 +165,7 @@ def test_a_cancel_that_comes_after_another_process_took_the_run_over_reaches_it(
         closing(runner_of(tmp_path / "a.db", gate)) as ours,
         closing(runner_of(tmp_path / "a.db", gate)) as other,
     ):
-        meanwhile(ours, "_must_know", lambda: _takes_one(other))
+        meanwhile(ours._desk, "_must_know", lambda: _takes_one(other))
         ours.cancel(1)
         gate.go.set()
         other.wait()
@@ -191,8 +193,8 @@ def test_what_a_stopped_phase_wrote_after_its_last_check_point_is_discarded(tmp_
         go.set()
         runner.wait()
 
-        assert runner._read(1).owner is None
-        assert runner._reader.conn.execute("SELECT item FROM rows").fetchall() == [(1,)]
+        assert runner._ledger.read(1).owner is None
+        assert runner._ledger._reader.conn.execute("SELECT item FROM rows").fetchall() == [(1,)]
     assert verify(db) == []
 
 
@@ -217,16 +219,17 @@ def test_a_stop_after_the_transaction_was_lost_leaves_the_run_resumable(tmp_path
         go.set()
         runner.wait()
 
-        run = runner._read(1)
+        run = runner._ledger.read(1)
         assert (run.status, run.owner) == ("running", None)
 
 
 def test_the_keeper_hears_of_a_close_that_comes_while_it_wakes_up(tmp_path: Path) -> None:
     runner = runner_of(tmp_path / "a.db", Gate())
+    keeper = runner._keeper
 
     class Late(threading.Event):
         def clear(self) -> None:
-            runner._closed = True
+            keeper._closed = True
             self.set()
             super().clear()
 
@@ -238,12 +241,12 @@ def test_the_keeper_hears_of_a_close_that_comes_while_it_wakes_up(tmp_path: Path
         def __getattr__(self, name: str) -> Any:
             return getattr(clock, name)
 
-    clock = runner._clock
-    runner._wake, runner._clock = Late(), NoWaiting()
-    runner._wake.set()
-    runner._keep()
+    clock = keeper._clock
+    keeper._wake, keeper._clock = Late(), NoWaiting()
+    keeper._wake.set()
+    keeper._keep()
 
-    runner._closed, runner._clock = False, clock
+    keeper._clock = clock
     runner.close()
 
 
@@ -263,17 +266,17 @@ def test_a_run_that_can_t_be_taken_over_keeps_no_other_from_it(tmp_path: Path) -
     _leave_a_dead_run(db, gate)
     _leave_a_dead_run(db, gate)
     with closing(runner_of(db, gate, max_active_runs=2)) as runner:
-        original = runner._taken_over
+        original = runner._desk._taken_over
 
         def fault(run: Run) -> Run:
             if run.id == 1:
                 raise sqlite3.OperationalError("disk I/O error")
             return original(run)
 
-        runner._taken_over = fault  # type: ignore[method-assign]  # the fault
+        runner._desk._taken_over = fault  # type: ignore[method-assign]  # the fault
         assert [run.id for run in runner.recover()] == [2]
         runner.wait()
-        runner._taken_over = original  # type: ignore[method-assign]  # healed
+        runner._desk._taken_over = original  # type: ignore[method-assign]  # healed
         assert [run.id for run in runner.recover()] == [1]
         runner.wait()
 
@@ -292,7 +295,7 @@ def test_a_keeper_that_gets_no_thread_leaves_a_runner_that_can_be_closed(
         with pytest.raises(ThreadUnavailable):
             runner.start({})
 
-    assert runner._read(1).status == "failed"
+    assert runner._ledger.read(1).status == "failed"
     runner.close()
 
 
@@ -303,20 +306,20 @@ def test_a_run_that_gets_no_thread_while_the_disk_fails_is_failed_once_it_heals(
         raise RuntimeError("can't start new thread")
 
     runner = runner_of(tmp_path / "a.db", Gate())
-    original = runner._settle
+    original = runner._keeper.settle
 
     def fault(run: Run, outcome: Outcome) -> Run:
         raise sqlite3.OperationalError("disk I/O error")
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_thread)
-        runner._settle = fault  # type: ignore[method-assign]  # the fault
+        runner._keeper.settle = fault  # type: ignore[method-assign]  # the fault
         with pytest.raises(ThreadUnavailable):
             runner.start({})
-        runner._settle = original  # type: ignore[method-assign]  # healed
+        runner._keeper.settle = original  # type: ignore[method-assign]  # healed
     runner.keep()
 
-    assert runner._read(1).status == "failed"
+    assert runner._ledger.read(1).status == "failed"
     runner.close()
 
 

@@ -15,8 +15,11 @@ import pytest
 from statemachine.connection import engine_of
 from statemachine.contract import RunMovedOn
 from statemachine.errors import DatabaseUnusable, StoreBusy
+from statemachine.keeper import KEEPER_S
+from statemachine.ledger import Ledger
 from statemachine.live import Outcome
-from statemachine.runner import KEEPER_S, NOTIFY_S, RETRY_S, Runner
+from statemachine.roster import RETRY_S
+from statemachine.subscribers import NOTIFY_S
 from tests.fakes import FakeClock
 from tests.statemachine.conftest import (
     Gate,
@@ -35,7 +38,7 @@ from tests.statemachine.conftest import (
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Don't wait for a lock that only the test frees."""
-    monkeypatch.setitem(Runner._writing.__wrapped__.__kwdefaults__, "patience_s", 0.01)  # type: ignore[attr-defined]  # functools.wraps
+    monkeypatch.setitem(Ledger.writing.__wrapped__.__kwdefaults__, "patience_s", 0.01)  # type: ignore[attr-defined]  # functools.wraps
 
 
 @pytest.fixture
@@ -150,8 +153,8 @@ def test_the_tries_to_write_a_failure_come_further_and_further_apart(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_settle", full)
-        runner._keep_trying(runner._new_live(run), Outcome(trigger="fail", code="error", message="x"))
+        patch.setattr(runner._keeper, "settle", full)
+        runner._keeper.keep_trying(runner._new_live(run), Outcome(trigger="fail", code="error", message="x"))
         for _ in range(300):
             assert runner.keep() == KEEPER_S
             clock.advance(KEEPER_S)
@@ -167,9 +170,9 @@ def test_a_failure_is_written_on_a_fresh_connection_where_the_old_one_is_broken(
 ) -> None:
     runner = make_runner(writes(1))
     run = runner.create({})
-    runner._conn.close()
+    runner._ledger._conn.close()
 
-    runner._keep_trying(runner._new_live(run), Outcome(trigger="fail", code="error", message="x"))
+    runner._keeper.keep_trying(runner._new_live(run), Outcome(trigger="fail", code="error", message="x"))
     runner.keep()
     clock.advance(RETRY_S)
     runner.keep()
@@ -190,9 +193,9 @@ def test_a_fresh_connection_that_can_not_be_had_leaves_the_old_one(
         raise StoreBusy("busy")
 
     with monkeypatch.context() as patch:
-        patch.setattr("statemachine.runner.connect", no_files)
-        patch.setattr(runner, "_settle", busy)
-        runner._keep_trying(runner._new_live(run), Outcome(trigger="fail", code="error", message="x"))
+        patch.setattr("statemachine.ledger.connect", no_files)
+        patch.setattr(runner._keeper, "settle", busy)
+        runner._keeper.keep_trying(runner._new_live(run), Outcome(trigger="fail", code="error", message="x"))
         runner.keep()
 
     clock.advance(RETRY_S)
@@ -211,13 +214,13 @@ def test_a_failure_of_a_run_that_has_moved_on_meanwhile_is_not_written(
         raise RunMovedOn("moved")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_settle", moved)
-        runner._keep_trying(runner._new_live(run), outcome)
+        patch.setattr(runner._keeper, "settle", moved)
+        runner._keeper.keep_trying(runner._new_live(run), outcome)
         runner.keep()
     assert runner.readiness()["unrecorded_failures"] == []
 
     drive(runner)
-    runner._keep_trying(runner._new_live(run), outcome)
+    runner._keeper.keep_trying(runner._new_live(run), outcome)
     runner.keep()
     assert row(db).status == "completed"
     assert runner.readiness()["unrecorded_failures"] == []
@@ -235,7 +238,7 @@ def test_a_run_that_can_not_even_be_driven_fails_with_its_reason(
     def no_files() -> None:
         raise DatabaseUnusable("too many open files, says hunter22")
 
-    monkeypatch.setattr(runner, "_connection", no_files)
+    monkeypatch.setattr(runner._threads, "_connection", no_files)
     runner.start({})
     assert runner.wait()
     runner.keep()
@@ -284,7 +287,7 @@ def test_the_keeper_goes_on_after_it_has_stumbled(
         looked.set()
         return KEEPER_S
 
-    monkeypatch.setattr(runner, "keep", keep)
+    monkeypatch.setattr(runner._keeper, "keep", keep)
     runner.start({})
     gate.until_entered()
     assert stumbled.wait(60)
@@ -303,7 +306,7 @@ def test_one_keeper_is_enough_and_a_daemon(make_runner: MakeRunner) -> None:
         runner.start({})
     assert runner.wait()
 
-    keepers = [each for each in threading.enumerate() if each is runner._keeper]
+    keepers = [each for each in threading.enumerate() if each is runner._keeper._thread]
     assert [each.daemon for each in keepers] == [True]
 
 
@@ -409,8 +412,8 @@ def test_closing_waits_for_the_runs_and_lets_everything_go(make_runner: MakeRunn
 
     assert row(db).owner is None
     assert not runner.readiness()["ready"]
-    assert runner._keeper is not None
-    assert not runner._keeper.is_alive()
+    assert runner._keeper._thread is not None
+    assert not runner._keeper._thread.is_alive()
     with pytest.raises(sqlite3.ProgrammingError):
         runner.start({})
 

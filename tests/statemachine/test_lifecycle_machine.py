@@ -33,6 +33,7 @@ from hypothesis.stateful import (
 from statemachine.connection import connect, transaction
 from statemachine.contract import RunStopping
 from statemachine.errors import AlreadyRunning, IllegalTransition, RunOwned, StoreBusy
+from statemachine.ledger import Ledger
 from statemachine.machine import Boundary, take
 from statemachine.registry import Registry
 from statemachine.runner import Runner
@@ -342,7 +343,7 @@ class Life(RuleBasedStateMachine):
             secrets=[SECRET],
         )
         # No threads here: what would be launched belongs to the runner, and is stepped.
-        runner._launch = lambda run: runner._forget(runner._lives[run.id])  # type: ignore[method-assign]  # see above
+        runner._desk._launch = lambda run: runner._roster.forget(runner._roster._lives[run.id])
         return runner
 
     # -- one phase, for real --
@@ -529,11 +530,13 @@ class Life(RuleBasedStateMachine):
         run, runner = self.some_run(data), self.runners[who]
         if not run.is_active or run.owner != runner._owner.token or run.cancel_requested:
             return
-        live = runner._new_live(runner._read(run.id))
-        runner._lives[run.id] = live
+        live = runner._roster.claim(runner._ledger.read(run.id))
         actions = [action for action in script.actions if action != ("die", None)]
         play = self.play(
-            run, who, Script([("stop", None), *actions], script.swallows), lambda: runner._drive(live)
+            run,
+            who,
+            Script([("stop", None), *actions], script.swallows),
+            lambda: runner._threads._drive(live),
         )
         if run.is_active:
             run.owner, run.active_s, run.version = None, play.active_s, run.version + 1
@@ -712,7 +715,7 @@ class Life(RuleBasedStateMachine):
 def test_the_one_table_says_what_becomes_of_a_run(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(Runner._writing.__wrapped__.__kwdefaults__, "patience_s", 0.0)  # type: ignore[attr-defined]  # functools.wraps
+    monkeypatch.setitem(Ledger.writing.__wrapped__.__kwdefaults__, "patience_s", 0.0)  # type: ignore[attr-defined]  # functools.wraps
     caplog.set_level(logging.CRITICAL, "phaseline.run")
     given = settings()
 

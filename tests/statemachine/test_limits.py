@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statemachine.contract import RunAbandoned
+from statemachine.keeper import KEEPER_S
+from statemachine.ledger import Ledger
 from statemachine.live import Limits, Live
-from statemachine.runner import KEEPER_S, RETRY_S, Runner
+from statemachine.roster import RETRY_S
 from tests.fakes import FakeClock
 from tests.statemachine.conftest import (
     Body,
@@ -292,7 +294,7 @@ def test_a_stuck_phase_is_abandoned_its_transaction_rolled_back_and_the_slot_is_
 
 
 def left_behind(runner: Any) -> threading.Thread:
-    (thread,) = runner._abandoned
+    (thread,) = runner._roster._abandoned
     assert isinstance(thread, threading.Thread)
     return thread
 
@@ -335,17 +337,17 @@ def test_a_resume_at_the_very_moment_of_the_abandonment_is_not_forgotten(
     stuck: Callable[..., tuple[Any, Gate]], db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner, gate = stuck(grace_s=0)
-    settle = runner._settle
+    settle = runner._keeper.settle
     gate.entered.clear()
 
     def and_resumed(run: Any, outcome: Any) -> Any:
-        monkeypatch.setattr(runner, "_settle", settle)
+        monkeypatch.setattr(runner._keeper, "settle", settle)
         settled = settle(run, outcome)
         runner.resume(1)
         gate.until_entered()
         return settled
 
-    monkeypatch.setattr(runner, "_settle", and_resumed)
+    monkeypatch.setattr(runner._keeper, "settle", and_resumed)
     runner._clock.advance(4500)
     gate.until_entered()
     runner._clock.until_somebody_waits()  # the keeper is done with it
@@ -422,14 +424,14 @@ def test_a_thread_that_never_got_its_connection_is_abandoned_too(
     make_runner: MakeRunner, clock: FakeClock, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = make_runner(writes(1))
-    entered, go, connection = threading.Event(), threading.Event(), runner._connection
+    entered, go, connection = threading.Event(), threading.Event(), runner._threads._connection
 
     def slow() -> Any:
         entered.set()
         assert go.wait(60)
         return connection()
 
-    monkeypatch.setattr(runner, "_connection", slow)
+    monkeypatch.setattr(runner._threads, "_connection", slow)
     runner.start({})
     assert entered.wait(60)
     clock.until_somebody_waits()
@@ -446,7 +448,7 @@ def test_an_abandonment_that_can_not_roll_back_is_said_at_once_and_written_later
     stuck: Callable[..., tuple[Any, Gate]], clock: FakeClock, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cursor that goes round the connection stays open, and SQLite keeps the interrupt for it."""
-    monkeypatch.setitem(Runner._writing.__wrapped__.__kwdefaults__, "patience_s", 0.01)  # type: ignore[attr-defined]  # functools.wraps
+    monkeypatch.setitem(Ledger.writing.__wrapped__.__kwdefaults__, "patience_s", 0.01)  # type: ignore[attr-defined]  # functools.wraps
     kept: list[sqlite3.Cursor] = []
 
     def before(conn: sqlite3.Connection, ctx: Any) -> None:

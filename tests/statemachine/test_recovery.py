@@ -142,13 +142,13 @@ def test_two_runners_that_recover_at_once_take_a_run_over_once(
     gate = Gate()
     first = crashed(gate)
     second = make_runner(gate)
-    take_over = first._taken_over
+    take_over = first._desk._taken_over
 
     def after_another(run: Any) -> Any:
         assert len(second.recover()) == 1
         return take_over(run)
 
-    monkeypatch.setattr(first, "_taken_over", after_another)
+    monkeypatch.setattr(first._desk, "_taken_over", after_another)
 
     assert first.recover() == []
 
@@ -189,7 +189,7 @@ def test_a_write_lock_that_is_taken_puts_recovery_off(
         raise StoreBusy("busy")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_taken_over", busy)
+        patch.setattr(runner._desk, "_taken_over", busy)
         assert runner.recover() == []
     assert "run 1 can't be taken over: busy" in caplog.text
 
@@ -236,7 +236,7 @@ def test_a_step_that_comes_too_late_for_a_takeover_writes_nothing(
         return alive
 
     monkeypatch.setattr("statemachine.owner.Owner.is_alive", lambda _self, token: is_alive(token))
-    monkeypatch.setattr(runner, "_driver", _with_owner(runner, meanwhile))
+    monkeypatch.setattr(runner._threads, "_new_driver", _with_owner(runner, meanwhile))
 
     with pytest.raises(BaseException, match="nothing was written"):
         runner.step(1)
@@ -246,7 +246,7 @@ def test_a_step_that_comes_too_late_for_a_takeover_writes_nothing(
 
 
 def _with_owner(runner: Runner, is_alive: Callable[[str | None], bool]) -> Callable[..., Any]:
-    make = runner._driver
+    make = runner._threads._new_driver
 
     class Asked:
         token = runner._owner.token

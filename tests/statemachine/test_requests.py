@@ -21,6 +21,7 @@ from statemachine.errors import (
     StoreBusy,
     ThreadUnavailable,
 )
+from statemachine.ledger import Ledger
 from statemachine.runner import Runner
 from statemachine.store import MAX_REFUSALS, RunStore
 from tests.fakes import FakeClock
@@ -49,7 +50,7 @@ def locked(db: Path) -> Iterator[None]:
 
 
 def be_patient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setitem(Runner._writing.__wrapped__.__kwdefaults__, "patience_s", seconds)  # type: ignore[attr-defined]  # functools.wraps
+    monkeypatch.setitem(Ledger.writing.__wrapped__.__kwdefaults__, "patience_s", seconds)  # type: ignore[attr-defined]  # functools.wraps
 
 
 @pytest.fixture
@@ -276,7 +277,7 @@ def test_a_key_that_another_request_uses_meanwhile_is_found_when_it_is_decided(
         monkeypatch.undo()
         runner.start({}, idempotency_key="key")
 
-    monkeypatch.setattr(runner, "_answered_from_a_read", meanwhile)
+    monkeypatch.setattr(runner._desk, "_answered_from_a_read", meanwhile)
 
     assert runner.start({}, idempotency_key="key").id == 1
     assert runner.wait()
@@ -284,7 +285,7 @@ def test_a_key_that_another_request_uses_meanwhile_is_found_when_it_is_decided(
 
 def test_a_request_waits_only_so_long_for_another_request(make_runner: MakeRunner, impatient: None) -> None:
     runner = make_runner(writes(1))
-    with runner._write_lock, pytest.raises(StoreBusy):
+    with runner._ledger._write_lock, pytest.raises(StoreBusy):
         runner.start({})
 
 
@@ -503,7 +504,7 @@ def test_a_run_that_ends_while_it_is_being_cancelled_is_judged_as_it_is_then(
     dead, other = make_runner(writes(1)), make_runner(writes(1))
     dead.create({})
     dead._owner.close()
-    known = other._must_know
+    known = other._desk._must_know
 
     def meanwhile(run: Any) -> None:
         known(run)
@@ -511,7 +512,7 @@ def test_a_run_that_ends_while_it_is_being_cancelled_is_judged_as_it_is_then(
             other.recover()
             assert other.wait()
 
-    monkeypatch.setattr(other, "_must_know", meanwhile)
+    monkeypatch.setattr(other._desk, "_must_know", meanwhile)
 
     with pytest.raises(IllegalTransition, match="it is in 'completed'"):
         other.cancel(1)
@@ -524,7 +525,7 @@ def test_a_run_of_another_owner_that_ends_while_it_is_being_cancelled_is_judged_
     owner, other = make_runner(gate), make_runner(gate)
     owner.start({})
     gate.until_entered()
-    judged = other._live_or_refuse
+    judged = other._desk._live_or_refuse
 
     def meanwhile(run: Any, trigger: str) -> Any:
         found = judged(run, trigger)
@@ -532,7 +533,7 @@ def test_a_run_of_another_owner_that_ends_while_it_is_being_cancelled_is_judged_
         assert owner.wait()
         return found
 
-    monkeypatch.setattr(other, "_live_or_refuse", meanwhile)
+    monkeypatch.setattr(other._desk, "_live_or_refuse", meanwhile)
 
     with pytest.raises(IllegalTransition, match="it is in 'completed'"):
         other.cancel(1)
@@ -656,13 +657,13 @@ def test_two_resumes_at_once_start_one_thread(
     first.start({})
     assert first.wait()
     gate.go.clear()
-    known = second._must_know
+    known = second._desk._must_know
 
     def meanwhile(run: Any) -> None:
-        monkeypatch.setattr(second, "_must_know", known)
+        monkeypatch.setattr(second._desk, "_must_know", known)
         first.resume(1)
 
-    monkeypatch.setattr(second, "_must_know", meanwhile)
+    monkeypatch.setattr(second._desk, "_must_know", meanwhile)
 
     with pytest.raises(IllegalTransition, match="allows cancel"):
         second.resume(1)

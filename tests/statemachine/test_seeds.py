@@ -53,7 +53,7 @@ def test_the_background_thread_uses_its_own_connection_with_wal_and_foreign_keys
     assert ended(runner).status == "completed"
     assert seen["pragmas"] == ["wal", 1]
     assert seen["thread"] != threading.get_ident()
-    assert seen["connection"] not in (runner._conn, runner._reader.conn)
+    assert seen["connection"] not in (runner._ledger._conn, runner._ledger._reader.conn)
 
 
 def test_phases_are_callables_in_a_list_and_run_one_after_the_other(make_runner: MakeRunner) -> None:
