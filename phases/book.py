@@ -83,6 +83,11 @@ def open_stocks(conn: sqlite3.Connection, portfolio_id: int | None = None) -> li
     return [_position(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
 
+def open_stock(conn: sqlite3.Connection, position_id: int) -> Position | None:
+    """Return one open stock position as it is now, `None` where it is closed."""
+    return next((one for one in open_stocks(conn) if one.id == position_id), None)
+
+
 def _position(row: dict[str, Any]) -> Position:
     return Position(
         id=row["id"],
@@ -167,10 +172,7 @@ def _closing(
     conn: sqlite3.Connection, position: Position, exits: Sequence[Exit], calendar: Calendar
 ) -> dict[str, Any]:
     """Return the columns of a closed position; the return is a share of one, of what was really paid."""
-    earlier = conn.execute(
-        "SELECT realized_pnl FROM position_exits WHERE position_id = ?", (position.id,)
-    ).fetchall()
-    gained = sum(ticks(pnl_usd) for (pnl_usd,) in earlier) + sum(_pnl(position, sale) for sale in exits)
+    gained = realized(conn, position.id) + sum(_pnl(position, sale) for sale in exits)
     day = calendar.trading_date(exits[-1].at)
     return {
         "status": "closed",
@@ -179,6 +181,18 @@ def _closing(
         "hold_days": (day - position.entry_date).days,
         "realized_return_pct": gained / position.cost,
     }
+
+
+def realized(conn: sqlite3.Connection, position_id: int) -> int:
+    """Return what the sales and splits of a position have gained so far."""
+    rows = conn.execute(
+        """
+        SELECT realized_pnl FROM position_exits WHERE position_id = :id
+        UNION ALL SELECT realized_pnl FROM position_splits WHERE position_id = :id
+        """,
+        {"id": position_id},
+    ).fetchall()
+    return sum(ticks(pnl_usd) for (pnl_usd,) in rows)
 
 
 def _record_exits(

@@ -203,6 +203,20 @@ CREATE TABLE position_exits (
 ) STRICT;
 CREATE INDEX position_exits_by_position ON position_exits (position_id);
 
+-- What splits did to open stock positions; a row here is what keeps a split from being applied twice.
+CREATE TABLE position_splits (
+  position_id INTEGER NOT NULL REFERENCES positions (id),
+  effective_at TEXT NOT NULL,   -- the opening bell of the first session with new shares
+  numerator INTEGER NOT NULL CHECK (numerator > 0),     -- so many new shares
+  denominator INTEGER NOT NULL CHECK (denominator > 0), -- for so many old ones
+  shares_before INTEGER NOT NULL CHECK (shares_before > 0),
+  shares_after INTEGER NOT NULL CHECK (shares_after >= 0),
+  cash_in_lieu REAL NOT NULL CHECK (cash_in_lieu >= 0), -- what whole shares at whole ticks can't express
+  realized_pnl REAL NOT NULL,   -- of that cash
+  created_at TEXT NOT NULL,
+  PRIMARY KEY (position_id, effective_at)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE price_history (
   id INTEGER PRIMARY KEY,
   ticker TEXT NOT NULL CHECK (length(ticker) BETWEEN 1 AND 10),

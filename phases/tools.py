@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final, Literal, Protocol, TypeVar
+from fractions import Fraction
+from typing import Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from statemachine.contract import RunContext
 
@@ -181,12 +182,30 @@ class Quote:
     """What it is, for example `close 2020-11-30` or `open 2020-12-01`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A change of what one share is."""
+
+    at: datetime
+    """The opening bell of the first session that trades the new shares."""
+    ratio: Fraction
+    """New shares for one old share: 7 for a split of 7 for 1, 1/10 for a reverse split of 1 for 10."""
+
+
 class PricesUnavailable(Exception):
     """The price source failed for now; skip the instrument, warn, try again at the next run."""
 
 
+class NoPrice(PricesUnavailable):
+    """The source works, but has no usable price of this one ticker; the message says why."""
+
+
 class Prices(Protocol):
-    """Where prices come from. Nothing later than the instant asked for may be used."""
+    """Where prices come from: raw, as they were traded, never adjusted for later splits or dividends.
+
+    Nothing later than the instant asked for may be used. Raises `NoPrice` where the source can say why one
+    ticker has no usable price, any other `PricesUnavailable` where it fails itself.
+    """
 
     name: str
 
@@ -196,6 +215,25 @@ class Prices(Protocol):
 
     def bars(self, ticker: str, after: datetime, until: datetime) -> Sequence[Bar]:
         """Return the bars with `start >= after` and `end <= until`, in order of time."""
+        ...
+
+
+@runtime_checkable
+class SplitSource(Protocol):
+    """What a price source is too that knows of splits; see `splits.py` for those that don't."""
+
+    def splits(self, ticker: str, after: datetime, until: datetime) -> Sequence[Split]:
+        """Return the splits with `after < at <= until`, in order of time."""
+        ...
+
+
+@runtime_checkable
+class CountsRefusals(Protocol):
+    """What a price source is too that counts the rows which it did not believe."""
+
+    @property
+    def ignored(self) -> dict[str, int]:
+        """How many rows were not used, by reason."""
         ...
 
 
