@@ -1,4 +1,6 @@
-"""When a stock position is sold: the rules as pure functions, one table for ranges and one for prices.
+"""When a position is sold: the rules as pure functions, for stocks one table for ranges and one for prices.
+
+The rules that options have too take `ExitRules`; what options alone have is in `option_exits.py`.
 
 Prices are ticks. A bar is seen in two steps: first its open, the one price in it whose moment is known, then
 its whole range. So a gap is filled at the open, the first price at which anybody could have sold, and a bar
@@ -16,50 +18,65 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from phases.config import Config
 from phases.money import scaled, usd
 from phases.tools import Bar
 
 ExitReason = Literal[
-    "stop_loss", "take_profit", "trailing_stop", "breakeven_stop", "time_stop", "manual", "replaced"
+    "stop_loss",
+    "take_profit",
+    "trailing_stop",
+    "breakeven_stop",
+    "time_stop",
+    "expiration",
+    "manual",
+    "replaced",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StockRules:
-    """The rules' numbers: shares of one (a stop loss is negative, a trailing stop positive) and days."""
+class ExitRules:
+    """What all rules need, as shares of one; a stop loss is negative, a trailing stop positive."""
 
     stop_loss_pct: Decimal
     take_profit_pct: Decimal
+    take_profit_exit_pct: Decimal
+    """Of what is held, at least one unit."""
     trailing_stop_pct: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockRules(ExitRules):
+    """The numbers for shares: shares of one, and days."""
+
     breakeven_trigger_pct: Decimal
     breakeven_min_days: int
     time_stop_base_days: int
     time_stop_base_min_gain: Decimal
     time_stop_extended_days: int
     time_stop_max_days: int
-    take_profit_exit_pct: Decimal
 
     @classmethod
     def of(cls, config: Config) -> StockRules:
         """Return the rules that `system_config` says."""
         return cls(
-            stop_loss_pct=_exactly(config.stock_stop_loss_pct),
-            take_profit_pct=_exactly(config.stock_take_profit_pct),
-            trailing_stop_pct=_exactly(config.stock_trailing_stop_pct),
-            breakeven_trigger_pct=_exactly(config.stock_breakeven_trigger_pct),
+            stop_loss_pct=exactly(config.stock_stop_loss_pct),
+            take_profit_pct=exactly(config.stock_take_profit_pct),
+            trailing_stop_pct=exactly(config.stock_trailing_stop_pct),
+            breakeven_trigger_pct=exactly(config.stock_breakeven_trigger_pct),
             breakeven_min_days=config.stock_breakeven_min_days,
             time_stop_base_days=config.stock_time_stop_base_days,
-            time_stop_base_min_gain=_exactly(config.stock_time_stop_base_min_gain),
+            time_stop_base_min_gain=exactly(config.stock_time_stop_base_min_gain),
             time_stop_extended_days=config.stock_time_stop_extended_days,
             time_stop_max_days=config.stock_time_stop_max_days,
-            take_profit_exit_pct=_exactly(config.stock_take_profit_exit_pct),
+            take_profit_exit_pct=exactly(config.stock_take_profit_exit_pct),
         )
 
 
-def _exactly(share: float) -> Decimal:
+def exactly(share: float) -> Decimal:
+    """Return the decimal that was written in the configuration."""
     return Decimal(str(share))
 
 
@@ -87,7 +104,7 @@ class Holding:
         return "extended" if self.breakeven else "base"
 
     @classmethod
-    def bought(cls, price: int, units: int, rules: StockRules) -> Holding:
+    def bought(cls, price: int, units: int, rules: ExitRules) -> Holding:
         """Return a new position with its levels."""
         return cls(
             entry_price=price,
@@ -121,6 +138,14 @@ class Sighting:
     is_range: bool
     hold_days: int = 0
     """Calendar days on the exchange since the entry."""
+    dte: int | None = None
+    """Calendar days to an option's expiration."""
+    bid: int | None = None
+    """What a sale brings at this moment, where that is known to differ from the price seen."""
+
+    def brings(self, price: int) -> int:
+        """Return what a sale brings at `price` or at the bid, whichever is worse."""
+        return price if self.bid is None else min(price, self.bid)
 
     @classmethod
     def of_price(cls, price: int, at: datetime, hold_days: int = 0) -> Sighting:
@@ -133,7 +158,9 @@ class Sighting:
         return cls(low=bar.low, high=bar.high, at=bar.end, is_range=True)
 
 
-Rule = Callable[[Holding, Sighting, StockRules], tuple[Holding, Exit | None]]
+RulesT = TypeVar("RulesT", bound=ExitRules)
+
+Rule = Callable[[Holding, Sighting, RulesT], tuple[Holding, Exit | None]]
 """Returns the holding after the rule, and the sale if there is one."""
 
 Outcome = tuple[Holding, list[Exit]]
@@ -141,17 +168,18 @@ Outcome = tuple[Holding, list[Exit]]
 
 def after_bar(holding: Holding, bar: Bar, rules: StockRules) -> Outcome:
     """Apply the range rules (1 to 3) to one complete bar that began at or after the entry."""
-    holding, at_open = _apply(RANGE_RULES, holding, Sighting.of_price(bar.open, bar.start), rules)
-    holding, later = _apply(RANGE_RULES, holding, Sighting.of_range(bar), rules)
+    holding, at_open = apply(RANGE_RULES, holding, Sighting.of_price(bar.open, bar.start), rules)
+    holding, later = apply(RANGE_RULES, holding, Sighting.of_range(bar), rules)
     return holding, at_open + later
 
 
 def at_price(holding: Holding, price: int, at: datetime, hold_days: int, rules: StockRules) -> Outcome:
     """Apply all rules (1 to 7) to the current price."""
-    return _apply(RANGE_RULES + PRICE_RULES, holding, Sighting.of_price(price, at, hold_days), rules)
+    return apply(RANGE_RULES + PRICE_RULES, holding, Sighting.of_price(price, at, hold_days), rules)
 
 
-def _apply(table: Sequence[Rule], holding: Holding, seen: Sighting, rules: StockRules) -> Outcome:
+def apply(table: Sequence[Rule[RulesT]], holding: Holding, seen: Sighting, rules: RulesT) -> Outcome:
+    """Apply a table's rules in their order, as long as something is held."""
     exits: list[Exit] = []
     for rule in table:
         if holding.units:
@@ -160,7 +188,7 @@ def _apply(table: Sequence[Rule], holding: Holding, seen: Sighting, rules: Stock
     return holding, exits
 
 
-def stop_loss(holding: Holding, seen: Sighting, _rules: StockRules) -> tuple[Holding, Exit | None]:
+def stop_loss(holding: Holding, seen: Sighting, _rules: ExitRules) -> tuple[Holding, Exit | None]:
     """1: sell all at the stop."""
     if seen.low > holding.stop:
         return holding, None
@@ -170,21 +198,21 @@ def stop_loss(holding: Holding, seen: Sighting, _rules: StockRules) -> tuple[Hol
     return _stopped(holding, seen, holding.stop, reason, note)
 
 
-def take_profit(holding: Holding, seen: Sighting, rules: StockRules) -> tuple[Holding, Exit | None]:
+def take_profit(holding: Holding, seen: Sighting, rules: ExitRules) -> tuple[Holding, Exit | None]:
     """2: once, sell a part at the target (never better, even after a gap up) and let the rest trail."""
-    if holding.took_profit or seen.high < holding.target:
+    if holding.took_profit or seen.brings(seen.high) < holding.target:
         return holding, None
     units = min(holding.units, max(1, int(holding.units * rules.take_profit_exit_pct)))
-    holding, sale = _sell(holding, units, "take_profit", holding.target, seen.at)
+    holding, sale = sell(holding, units, "take_profit", holding.target, seen.at)
     return replace(holding, took_profit=True, trailing=True), sale
 
 
-def raise_peak(holding: Holding, seen: Sighting, _rules: StockRules) -> tuple[Holding, Exit | None]:
+def raise_peak(holding: Holding, seen: Sighting, _rules: ExitRules) -> tuple[Holding, Exit | None]:
     """Move the peak up before the trailing stop is looked at."""
     return replace(holding, peak=max(holding.peak, seen.high)), None
 
 
-def trailing_stop(holding: Holding, seen: Sighting, rules: StockRules) -> tuple[Holding, Exit | None]:
+def trailing_stop(holding: Holding, seen: Sighting, rules: ExitRules) -> tuple[Holding, Exit | None]:
     """3: sell the rest at a fixed share below the peak."""
     trigger = scaled(holding.peak, 1 - rules.trailing_stop_pct)
     if not holding.trailing or seen.low > trigger:
@@ -231,8 +259,8 @@ def max_time_stop(holding: Holding, seen: Sighting, rules: StockRules) -> tuple[
     return _out_of_time(holding, seen, "longest")
 
 
-RANGE_RULES: Final[tuple[Rule, ...]] = (stop_loss, take_profit, raise_peak, trailing_stop)
-PRICE_RULES: Final[tuple[Rule, ...]] = (
+RANGE_RULES: Final[tuple[Rule[StockRules], ...]] = (stop_loss, take_profit, raise_peak, trailing_stop)
+PRICE_RULES: Final[tuple[Rule[StockRules], ...]] = (
     promote_to_breakeven,
     base_time_stop,
     extended_time_stop,
@@ -248,19 +276,20 @@ def _stopped(
     holding: Holding, seen: Sighting, trigger: int, reason: ExitReason, note: str | None
 ) -> tuple[Holding, Exit]:
     """Sell all at a stop; a single price below it is a gap, and then the fill."""
-    if seen.is_range or seen.low == trigger:
-        return _sell(holding, holding.units, reason, trigger, seen.at, note)
-    gap = f"gap: the first price seen was {usd(seen.low):.2f}, below the trigger {usd(trigger):.2f}"
-    return _sell(holding, holding.units, reason, seen.low, seen.at, gap)
+    price = trigger if seen.is_range else seen.brings(min(seen.low, trigger))
+    if price < trigger:
+        note = f"gap: the first price seen was {usd(price):.2f}, below the trigger {usd(trigger):.2f}"
+    return sell(holding, holding.units, reason, price, seen.at, note)
 
 
 def _out_of_time(holding: Holding, seen: Sighting, stage: str) -> tuple[Holding, Exit]:
     note = f"{stage} time stop after {seen.hold_days} days"
-    return _sell(holding, holding.units, "time_stop", seen.low, seen.at, note)
+    return sell(holding, holding.units, "time_stop", seen.brings(seen.low), seen.at, note)
 
 
-def _sell(
+def sell(
     holding: Holding, units: int, reason: ExitReason, price: int, at: datetime, note: str | None = None
 ) -> tuple[Holding, Exit]:
+    """Return the holding without `units`, and their sale."""
     sale = Exit(reason=reason, price=price, units=units, at=at, note=note)
     return replace(holding, units=holding.units - units), sale
