@@ -72,7 +72,9 @@ def test_what_is_read_or_was_given_changes_nothing() -> None:
     assert said.copy() == [{"context": {"n": 1}}]
 
 
-@pytest.mark.parametrize("wrong", [{"a": object()}, {"a": float("nan")}, {"a": b"x"}], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", [{"a": object()}, {"a": float("nan")}, {"a": b"x"}], ids=["object", "nan", "bytes"]
+)
 def test_a_warning_that_json_can_not_say_is_refused_where_it_is_said(wrong: dict[str, Any]) -> None:
     said = warnings()
 

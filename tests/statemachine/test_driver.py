@@ -331,7 +331,7 @@ def test_what_makes_the_tools_may_fail_and_fails_the_run(make_runner: MakeRunner
         ({1: object()}, "not JSON serializable"),
         ({"a", "b"}, "not JSON serializable"),
     ],
-    ids=str,
+    ids=["an object", "not a number", "an object as a value", "a set"],
 )
 def test_results_that_json_can_not_say_fail_the_run(
     make_runner: MakeRunner, db: Path, value: object, said: str

@@ -207,7 +207,11 @@ def test_json_survives_the_way_to_text_and_back(value: dict[str, object]) -> Non
     assert json.loads(dumps(value)) == value
 
 
-@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), object(), {1, 2}, b"bytes"], ids=repr)
+@pytest.mark.parametrize(
+    "wrong",
+    [float("nan"), float("inf"), object(), {1, 2}, b"bytes"],
+    ids=["nan", "infinity", "object", "set", "bytes"],
+)
 def test_what_json_can_not_say_is_refused(wrong: object) -> None:
     with pytest.raises((TypeError, ValueError)):
         dumps({"a": wrong})
