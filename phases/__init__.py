@@ -10,6 +10,7 @@ from phases.detect_signals import detect_signals
 from phases.fetch_reddit import fetch_reddit
 from phases.manage_positions import manage_positions
 from phases.monitor_prices import monitor_prices
+from phases.post_analysis import update_author_trust
 from phases.prioritize_comments import prioritize_comments
 from statemachine.contract import Phase
 
@@ -20,6 +21,7 @@ PHASES: Final = [
     Phase(4, "Detecting signals", detect_signals),
     Phase(5, "Managing positions", manage_positions),
     Phase(6, "Monitoring prices", monitor_prices),
+    Phase(7, "Updating author trust", update_author_trust),
 ]
 
 SCHEMA: Final = [files("phases").joinpath("schema.sql").read_text(encoding="utf-8")]

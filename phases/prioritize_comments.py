@@ -3,7 +3,7 @@
     priority = 0.4 * financial + 0.3 * author_trust + 0.3 * engagement - depth_penalty
 
 - `financial`: share of finance words among all words, times ten, at most 1.
-- `author_trust`: from the author's history (see `trust.py`), 0.5 for an unknown author.
+- `author_trust`: from the author's history up to `as_of` (see `authors.py`), 0.5 for an unknown author.
 - `engagement`: ln(upvotes + 1) * direct answers, brought to 0..1 between the least and the most engaging
   comment *of its post*, because that is what it competes with. Votes below zero count as none.
 - `depth_penalty`: 0.05 a level, at most 0.3.
@@ -22,14 +22,12 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from phases.config import Config, read_config
-from phases.stamps import instant
+from phases.authors import TRUST_COLUMNS, History
+from phases.config import read_config
 from phases.tools import Context
-from phases.trust import UNKNOWN_AUTHOR, author_trust
 
 PAID_PICKS_PER_POST: Final = 50
 WEIGHT_FINANCIAL: Final = 0.4
@@ -38,7 +36,6 @@ WEIGHT_ENGAGEMENT: Final = 0.3
 DENSITY_FACTOR: Final = 10
 PENALTY_PER_LEVEL: Final = 0.05
 MAX_PENALTY: Final = 0.3
-SECONDS_PER_DAY: Final = 86_400
 COMMENTS_PER_CHECKPOINT: Final = 10_000
 
 _WORD: Final = re.compile(r"p/e\b|\w+")
@@ -58,7 +55,7 @@ def prioritize_comments(conn: sqlite3.Connection, ctx: Context) -> None:
     Raises:
         ValueError: `params["picks_per_post"]` is unusable.
     """
-    history = History(read_config(conn), ctx.tools.as_of)
+    history = History(conn, read_config(conn), ctx.tools.as_of)
     posts = conn.execute(_POSTS, (ctx.run_id,)).fetchall()
     picks = picks_per_post(ctx.params, free_picks=ctx.tools.analyzer.free_picks, counts=[n for _, n in posts])
     total = sum(count for _, count in posts)
@@ -132,28 +129,6 @@ def depth_penalty(depth: int) -> float:
     return min(MAX_PENALTY, PENALTY_PER_LEVEL * depth)
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """Makes an author's row into their trust at an instant."""
-
-    config: Config
-    as_of: datetime
-
-    def trust(
-        self, total_comments: int, high_quality_comments: int, accuracy: float | None, first_seen: str | None
-    ) -> float:
-        """Return the trust; `first_seen` is `None` where there is no row."""
-        if first_seen is None:
-            return UNKNOWN_AUTHOR
-        return author_trust(
-            self.config,
-            total_comments=total_comments,
-            high_quality_comments=high_quality_comments,
-            accuracy=accuracy,
-            days_active=(self.as_of - instant(first_seen)).total_seconds() / SECONDS_PER_DAY,
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prioritized:
     """One comment with the scores of this run."""
@@ -177,9 +152,8 @@ WHERE r.run_id = ? GROUP BY c.post_id ORDER BY c.post_id
 """
 
 # CROSS JOIN keeps SQLite from walking all of the run's comments once for each post.
-_COMMENTS: Final = """
-SELECT c.id, c.parent_comment_id, c.reddit_id, c.body, c.score, c.depth,
-       a.total_comments, a.high_quality_comments, a.avg_sentiment_accuracy, a.first_seen
+_COMMENTS: Final = f"""
+SELECT c.id, c.parent_comment_id, c.reddit_id, c.body, c.score, c.depth, c.author, {TRUST_COLUMNS}
 FROM comments c CROSS JOIN run_comments r LEFT JOIN authors a ON a.username = c.author
 WHERE c.post_id = :post_id AND r.run_id = :run_id AND r.comment_id = c.id
 """
@@ -201,8 +175,8 @@ def _prioritized(conn: sqlite3.Connection, run_id: int, post_id: int, history: H
 
 
 def _one(row: Sequence[Any], its_engagement: float, history: History) -> Prioritized:
-    comment_id, _, reddit_id, body, _, depth, *author = row
-    trust = history.trust(*author)
+    comment_id, _, reddit_id, body, _, depth, author, *known = row
+    trust = history.trust(author, known)
     return Prioritized(
         comment_id=comment_id,
         reddit_id=reddit_id,

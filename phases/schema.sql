@@ -18,7 +18,8 @@ CREATE TABLE authors (
   avg_conviction_score REAL CHECK (avg_conviction_score BETWEEN 0 AND 1),
   avg_sentiment_accuracy REAL CHECK (avg_sentiment_accuracy BETWEEN 0 AND 1),
   flagged_comments INTEGER NOT NULL DEFAULT 0,
-  last_active TEXT NOT NULL
+  last_active TEXT NOT NULL,
+  known_until TEXT              -- the newest fact in the totals; a reader of an earlier instant counts anew
 ) STRICT;
 
 CREATE TABLE reddit_posts (
@@ -57,6 +58,7 @@ CREATE TABLE comments (
   author_trust_score REAL CHECK (author_trust_score BETWEEN 0 AND 1),
   analyzer TEXT,                -- which analyser answered
   analyzed_at TEXT,
+  conviction_score REAL CHECK (conviction_score BETWEEN 0 AND 1), -- set when its author's totals took it in
   CHECK ((analyzed_at IS NULL) = (sentiment IS NULL)),
   CHECK ((analyzed_at IS NULL) = (ai_confidence IS NULL)),
   CHECK (reasoning_summary IS NULL OR has_reasoning = 1)
@@ -64,6 +66,7 @@ CREATE TABLE comments (
 CREATE INDEX comments_by_post ON comments (post_id);
 CREATE INDEX comments_by_author ON comments (author);
 CREATE INDEX comments_by_time ON comments (created_utc);
+CREATE INDEX comments_to_count ON comments (author) WHERE analyzed_at IS NOT NULL AND conviction_score IS NULL;
 CREATE INDEX comments_by_parent ON comments (parent_reddit_id) WHERE parent_reddit_id IS NOT NULL;
 
 -- Which comments a run looked at, and which it picked for analysis: history is never rewritten.
@@ -247,12 +250,13 @@ CREATE TABLE predictions (
   current_premium REAL,
   peak_premium REAL,
   trailing_stop_active INTEGER NOT NULL DEFAULT 0 CHECK (trailing_stop_active IN (0, 1)),
-  status TEXT NOT NULL DEFAULT 'tracking' CHECK (status IN ('tracking', 'resolved', 'expired', 'unpriced')),
+  status TEXT NOT NULL DEFAULT 'tracking' CHECK (status IN ('tracking', 'resolved', 'unpriced')),
   simulated_return_pct REAL,
   is_correct INTEGER CHECK (is_correct IN (0, 1)),
   resolved_at TEXT,
   hitl_override TEXT CHECK (hitl_override IN ('correct', 'incorrect', 'excluded')),
   hitl_override_at TEXT,
+  accuracy_applied_at TEXT,     -- since then the author's accuracy knows of it; NULL again after an override
   created_at TEXT NOT NULL,
   UNIQUE (comment_id, ticker)
 ) STRICT;
@@ -280,24 +284,35 @@ CREATE TABLE prediction_exits (
   created_at TEXT NOT NULL
 ) STRICT;
 
+-- Thirty days of a portfolio; all portfolios share one window, and the windows lie end to end. A window's
+-- figures are those of the last look inside it, when portfolio and benchmark were valued at the same instant.
 CREATE TABLE evaluation_periods (
   id INTEGER PRIMARY KEY,
   portfolio_id INTEGER NOT NULL REFERENCES portfolios (id),
-  period_start TEXT NOT NULL,
-  period_end TEXT NOT NULL,
-  instrument_type TEXT NOT NULL,
-  signal_type TEXT NOT NULL,
+  period_start TEXT NOT NULL CHECK (length(period_start) = 10), -- outside the window, but in the first one
+  period_end TEXT NOT NULL CHECK (length(period_end) = 10),     -- inside
+  instrument_type TEXT NOT NULL CHECK (instrument_type IN ('stock', 'option')),
+  signal_type TEXT NOT NULL CHECK (signal_type IN ('quality', 'consensus')),
   status TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'completed')),
-  portfolio_return_pct REAL,
-  sp500_return_pct REAL,
+  portfolio_return_pct REAL,    -- NULL where nobody looked inside the window
+  sp500_return_pct REAL,        -- NULL where the benchmark had no price
   relative_performance REAL,
   beat_benchmark INTEGER CHECK (beat_benchmark IN (0, 1)),
-  total_positions_closed INTEGER NOT NULL DEFAULT 0,
-  winning_positions INTEGER NOT NULL DEFAULT 0,
-  losing_positions INTEGER NOT NULL DEFAULT 0,
+  total_positions_closed INTEGER NOT NULL DEFAULT 0 CHECK (total_positions_closed >= 0),
+  winning_positions INTEGER NOT NULL DEFAULT 0 CHECK (winning_positions >= 0),
+  losing_positions INTEGER NOT NULL DEFAULT 0 CHECK (losing_positions >= 0),
   avg_return_pct REAL,
-  signal_accuracy_pct REAL,
+  signal_accuracy_pct REAL CHECK (signal_accuracy_pct BETWEEN 0 AND 1),
   value_at_period_start REAL NOT NULL,
-  created_at TEXT NOT NULL
+  benchmark_at_period_start REAL CHECK (benchmark_at_period_start > 0),
+  opened_at TEXT NOT NULL,      -- when the two were looked at
+  last_value REAL NOT NULL,
+  last_benchmark REAL CHECK (last_benchmark > 0),
+  last_valued_at TEXT NOT NULL, -- when these two were
+  created_at TEXT NOT NULL,
+  UNIQUE (portfolio_id, period_start),
+  CHECK (period_start < period_end),
+  CHECK (opened_at <= last_valued_at),
+  CHECK ((relative_performance IS NULL) = (beat_benchmark IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX one_active_period ON evaluation_periods (portfolio_id) WHERE status = 'active';
