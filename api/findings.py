@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
@@ -241,6 +242,18 @@ def evaluation_periods(reader: RunReader, portfolio_id: int) -> list[Row]:
         "SELECT * FROM evaluation_periods WHERE portfolio_id = ? ORDER BY period_start DESC",
         (portfolio_id,),
     )
+
+
+def graduated(reader: RunReader) -> Row:
+    """Judge the completed periods of the stock portfolios by the rule of graduation."""
+    from phases.graduation import Result, graduation  # noqa: PLC0415  # other phases need no pipeline
+
+    found = _rows(
+        reader,
+        """SELECT period_start, signal_type, relative_performance FROM evaluation_periods
+           WHERE status = 'completed' AND instrument_type = 'stock'""",
+    )
+    return asdict(graduation([Result(**each) for each in found]))
 
 
 def prices(reader: RunReader, ticker: str, days: int) -> list[Row]:

@@ -303,25 +303,43 @@ class PositionView(BaseModel):
 
 
 class EvaluationView(BaseModel):
-    """Thirty days of a portfolio against its benchmark."""
+    """Thirty days of a portfolio against its benchmark, up to the last look at both inside them."""
 
     id: int
     portfolio_id: int
-    period_start: str
-    period_end: str
-    instrument_type: str
-    signal_type: str
+    period_start: str = Field(description="the day before the first that counts, or the very first day")
+    period_end: str = Field(description="the last day that counts")
+    instrument_type: Literal["stock", "option"]
+    signal_type: Literal["quality", "consensus"]
     status: Literal["active", "completed"]
-    portfolio_return_pct: Share | None
-    sp500_return_pct: Share | None
-    relative_performance: Share | None
+    portfolio_return_pct: Share | None = Field(description="null where nobody looked inside the period")
+    sp500_return_pct: Share | None = Field(description="SPY's; null where it had no price")
+    relative_performance: Share | None = Field(description="the return less that of SPY")
     beat_benchmark: bool | None
-    total_positions_closed: int
+    total_positions_closed: int = Field(description="positions that were closed in full")
     winning_positions: int
     losing_positions: int
     avg_return_pct: Share | None
-    signal_accuracy_pct: Share | None
+    signal_accuracy_pct: Share | None = Field(description="the share of closed positions that gained")
     value_at_period_start: Dollars
+    opened_at: Instant = Field(description="when the value at the start was looked at")
+    last_value: Dollars
+    last_valued_at: Instant
+
+
+class GraduationView(BaseModel):
+    """Whether a signal type has shown enough on paper, judged by the stock portfolios alone."""
+
+    graduated: bool
+    signal_type: Literal["quality", "consensus"] | None
+    completed_windows: int
+    reasons: list[str] = Field(description="what is missing, in words")
+
+
+class EvaluationPage(Page[EvaluationView]):
+    """All periods of a portfolio."""
+
+    graduation: GraduationView
 
 
 class PricePoint(BaseModel):

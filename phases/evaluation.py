@@ -7,8 +7,8 @@ make a bad month vanish by not running. Windows that nobody looked into have no 
 
 **Figures.** Each run values the open window: portfolio and benchmark at the same instant, the run's `as_of`.
 A window ends with the figures of the last look inside it, and the next begins with them, so that returns
-chain and like is compared with like. Only positions that are fully closed are counted, in the window of the day of
-their exit; an exit that is noticed later is counted in that window still.
+chain and like is compared with like. Only positions that are fully closed are counted, in the window of the
+day of their exit; an exit that is noticed later is counted in that window still.
 
 A run at an earlier instant than the last look (a replay in the same database) changes nothing: what the
 portfolios are worth now was not known then. A price of the benchmark that is missing stays unknown, is warned

@@ -183,8 +183,8 @@ def test_the_phases_of_the_readme_go_on_after_their_last_check_point(tmp_path: P
 
 def test_the_phase_of_the_contributing_guide_joins_the_pipeline(tmp_path: Path) -> None:
     added = example("CONTRIBUTING.md", "def rank_tickers(", tmp_path)
-    registry = Registry.of([*PHASES, (7, "Ranking tickers", added.rank_tickers)])
-    only = Registry.of([(7, "Ranking tickers", added.rank_tickers)])
+    registry = Registry.of([*PHASES, (8, "Ranking tickers", added.rank_tickers)])
+    only = Registry.of([(8, "Ranking tickers", added.rank_tickers)])
     runner = Runner(tmp_path / "r.db", only, executor="threads", schema={"phases": SCHEMA})
     run = runner.create({})
 

@@ -11,7 +11,7 @@ from api import findings
 from api.models import (
     CommentView,
     ConfidencePoint,
-    EvaluationView,
+    EvaluationPage,
     Page,
     PortfolioView,
     PositionView,
@@ -135,13 +135,14 @@ def get_position(services: Shared, position_id: Id) -> dict[str, Any]:
         return findings.position(reader, position_id)
 
 
-@router.get("/evaluation-periods", response_model=Page[EvaluationView])
+@router.get("/evaluation-periods", response_model=EvaluationPage)
 def list_evaluation_periods(
     services: Shared, portfolio_id: Annotated[int, Query(ge=1, le=MAX_ID)]
 ) -> dict[str, Any]:
-    """List a portfolio's evaluation periods, newest first."""
+    """List a portfolio's evaluation periods, newest first, and say whether a signal type has graduated."""
     with services.reading() as reader:
-        return _whole(findings.evaluation_periods(reader, portfolio_id))
+        periods = _whole(findings.evaluation_periods(reader, portfolio_id))
+        return {**periods, "graduation": findings.graduated(reader)}
 
 
 @router.get("/prices/{ticker}", response_model=Page[PricePoint])

@@ -38,7 +38,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 
 def _close_one_position_and_open_an_option(db: Path) -> None:
-    """Write what a later run, and a later version, would: a sale, an option, a price, a period."""
+    """Write what a later run, and a later version, would: a sale, an option, a price."""
     with closing(sqlite3.connect(db)) as conn, conn:
         bought = conn.execute("SELECT id, shares, entry_price FROM positions ORDER BY id")
         position, shares, entry = bought.fetchone()
@@ -70,12 +70,6 @@ def _close_one_position_and_open_an_option(db: Path) -> None:
             "INSERT OR REPLACE INTO price_history (ticker, date, open, high, low, close, fetched_at)"
             " VALUES ('ZZZ', ?, 1, 2, 1, 1.5, '2025-03-14T18:00:00.000Z')",
             [(f"2025-03-{day:02}",) for day in range(1, 31)],
-        )
-        conn.execute(
-            """INSERT INTO evaluation_periods (portfolio_id, period_start, period_end, instrument_type,
-                      signal_type, value_at_period_start, beat_benchmark, created_at)
-               VALUES (1, '2025-03-12', '2025-04-11', 'stock', 'quality', 100000, 1,
-                       '2025-03-12T18:00:00.000Z')"""
         )
 
 
@@ -204,9 +198,19 @@ def test_prices_are_the_last_days_on_record(client: TestClient) -> None:
 
 
 def test_evaluation_periods_belong_to_a_portfolio(client: TestClient) -> None:
-    period = items(client, "/evaluation-periods", portfolio_id=1)[0]
+    answer = client.get("/evaluation-periods?portfolio_id=1").json()
+    (period,) = answer["items"]
 
-    assert (period["status"], period["beat_benchmark"]) == ("active", True)
+    assert (period["status"], period["period_start"], period["period_end"]) == (
+        "active", "2025-03-12", "2025-04-11",
+    )  # fmt: skip
+    assert period["beat_benchmark"] is None
+    assert answer["graduation"] == {
+        "graduated": False,
+        "signal_type": None,
+        "completed_windows": 0,
+        "reasons": ["0 of 3 windows are completed"],
+    }
     assert client.get("/evaluation-periods").status_code == 422
     assert client.get("/evaluation-periods?portfolio_id=99").status_code == 404
 

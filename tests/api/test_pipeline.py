@@ -25,7 +25,7 @@ def test_the_current_directory_is_importable() -> None:
 def test_our_own_pipeline_loads() -> None:
     pipeline = load_pipeline("phases:PHASES")
 
-    assert len(pipeline.registry.phases) == 6
+    assert len(pipeline.registry.phases) == 7
     assert pipeline.schema
 
 

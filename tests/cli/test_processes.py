@@ -240,7 +240,7 @@ def test_the_demo_shows_signals_with_evidence_and_positions(shell: Shell) -> Non
     assert "run 1 completed" in out
     assert "\tquality\tbullish\t" in out
     assert "\tstocks quality\t" in out
-    assert "run 1: 1/6 Fetching Reddit" in err
+    assert "run 1: 1/7 Fetching Reddit" in err
     assert DEMO_DB.read_bytes().startswith(b"SQLite")
 
 
