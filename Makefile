@@ -13,7 +13,7 @@ LOCK   := $(UV) pip compile pyproject.toml requirements/run.in --universal --pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test install check diagrams bench coverage soak lock sbom clean
+.PHONY: help demo test install check diagrams bench train accuracy coverage soak lock sbom clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -39,6 +39,12 @@ diagrams: install ## Draw the diagrams again from the one table
 
 bench: install ## Measure each figure beside its floor, and keep the table in docs/performance.md
 	$(BIN)/python -m benchmarks
+
+train: $(STAMPS)/train ## Train the embedded analyser's weights again from the labelled sets (SETS=folder)
+	$(BIN)/python -m tools.train_stance $(SETS)
+
+accuracy: $(STAMPS)/train ## Measure how right the embedded analyser is, and write docs/accuracy.md (SETS=folder)
+	$(BIN)/python -m benchmarks.accuracy $(SETS)
 
 ifneq ($(filter diagrams,$(MAKECMDGOALS)),)
 check: diagrams # so that `make -j diagrams test` draws before it compares
@@ -82,4 +88,8 @@ $(STAMPS)/install: pyproject.toml $(STAMPS)/locked
 
 $(STAMPS)/test: requirements/test.lock $(STAMPS)/install
 	$(PIP) install --require-hashes --requirement requirements/test.lock
+	@touch $@
+
+$(STAMPS)/train: requirements/train.lock $(STAMPS)/install
+	$(PIP) install --require-hashes --requirement requirements/train.lock
 	@touch $@

@@ -127,7 +127,7 @@ class Annotation:
     reasoning_summary: str | None = None
     """`None` unless `has_reasoning`."""
     analyzer: str
-    """Which analyser answered, for example `lexicon-1`."""
+    """Which analyser answered, for example `lexicon-2`."""
 
 
 class Mapper(Protocol):

@@ -66,10 +66,13 @@ class Lexicon:
 
 
 def _fits(rest: tuple[str, ...], tokens: Sequence[Token], index: int) -> bool:
-    if not rest:
-        return True
-    after = tokens[index + 1 : index + 1 + len(rest)]
-    return tuple(token.lower for token in after) == rest and after[-1].sentence == tokens[index].sentence
+    last = index + len(rest)
+    if last >= len(tokens):
+        return False
+    for place, word in enumerate(rest, start=index + 1):
+        if tokens[place].lower != word:
+            return False
+    return tokens[last].sentence == tokens[index].sentence
 
 
 @cache

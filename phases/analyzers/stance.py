@@ -1,4 +1,4 @@
-"""Which way a text leans, as a whole and on each ticker, from the phrases of the lexicon.
+"""Which way a text leans by the phrases of the lexicon, and which of them speak of which ticker.
 
 Each phrase of direction is a cue with a value; what stands around it bends the value:
 
@@ -21,7 +21,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from phases.analyzers.phrases import Match, Role
@@ -44,9 +44,6 @@ BORROWED: Final = 0.5
 
 THRESHOLD: Final = 0.25
 """A lean must go beyond this to be an opinion."""
-
-TICKER_THRESHOLD: Final = 0.12
-"""The same for the lean on one ticker: who names a ticker has an opinion more often."""
 
 _EVEN: Final = 6.0
 """Cues that add up to s lean s / sqrt(s^2 + this)."""
@@ -101,26 +98,26 @@ def lean(values: Iterable[float]) -> float:
     return total / math.sqrt(total * total + _EVEN)
 
 
-def sentiment_of(leaning: float, threshold: float = THRESHOLD) -> Sentiment:
+def sentiment_of(leaning: float) -> Sentiment:
     """Return the opinion that a lean amounts to."""
-    if abs(leaning) <= threshold:
+    if abs(leaning) <= THRESHOLD:
         return "neutral"
     return "bullish" if leaning > 0 else "bearish"
 
 
-def leans_by_symbol(
+def cues_by_symbol(
     tokens: Sequence[Token], cues: Sequence[Cue], mentions: Sequence[Mention]
-) -> dict[str, float]:
-    """Return the lean on each symbol, in order of first mention."""
+) -> dict[str, list[Cue]]:
+    """Return the cues that speak of each symbol, with the share that it gets, by order of first mention."""
     groups = _groups(tokens, mentions)
     starts = [group[0].first for group in groups]
-    values: dict[str, list[float]] = {mention.symbol: [] for mention in mentions}
+    shared: dict[str, list[Cue]] = {mention.symbol: [] for mention in mentions}
     for cue in cues:
         after = bisect_left(starts, cue.first)
         group, share = _addressee(tokens, cue, groups[max(0, after - 1) : after], groups[after : after + 1])
         for symbol in {mention.symbol for mention in group}:
-            values[symbol].append(cue.value * share)
-    return {symbol: lean(shares) for symbol, shares in values.items()}
+            shared[symbol].append(replace(cue, value=cue.value * share))
+    return shared
 
 
 class _Bends:

