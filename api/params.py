@@ -87,9 +87,19 @@ def _source(named: str, settings: Settings) -> str:
         paths = [_archive(part) for part in named.removeprefix(ARCHIVE).split(",")]
         _check_archives(paths)
         return ARCHIVE + ",".join(str(path) for path in paths)
-    if named == "reddit" and not (settings.reddit_client_id and settings.reddit_client_secret):
-        raise BadParam("source", "reddit wants REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET; set them first")
+    if named == "reddit":
+        _check_reddit(settings)
     return named
+
+
+def _check_reddit(settings: Settings) -> None:
+    from phases.sources.reddit_app import check  # noqa: PLC0415  # the pipeline is imported where it is used
+    from phases.tools import SourceUnavailable  # noqa: PLC0415  # the same
+
+    try:
+        check(settings.reddit_client_id, settings.reddit_client_secret is not None)
+    except SourceUnavailable as error:
+        raise BadParam("source", str(error)) from error
 
 
 def _archive(named: str) -> Path:

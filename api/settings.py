@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -35,6 +35,8 @@ DEFAULT_CONFIG: Final = Path("phaseline.toml")
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 YEAR_S: Final = 366 * 24 * 3600
 MAX_PORT: Final = 65_535
+SHARED: Final = frozenset({"reddit_client_id", "reddit_client_secret", "reddit_user_agent"})
+"""What is read without the prefix too, as other tools of Reddit's do."""
 
 
 class SettingsError(ValueError):
@@ -71,6 +73,7 @@ PricesName = Annotated[
 AnalyzerName = Literal["lexicon", "llm"]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Printable = Annotated[str, StringConstraints(pattern=r"^[ -~]+$", min_length=7, max_length=500)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=2048)]
 
 
@@ -118,7 +121,9 @@ class Settings(BaseSettings):
     )
     reddit_client_id: Word | None = Field(None, description="Reddit's id of this application")
     reddit_client_secret: Secret | None = Field(None, description="its secret")
-    reddit_user_agent: Word | None = Field(None, description="how it names itself to Reddit")
+    reddit_user_agent: Printable | None = Field(None, description="how it names itself to Reddit")
+    reddit_login_url: Url = Field("https://www.reddit.com", description="where Reddit gives out tokens")
+    reddit_api_url: Url = Field("https://oauth.reddit.com", description="where Reddit answers")
     log_format: Literal["plain", "json"] = Field("plain", description="one line of text or of JSON a record")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least to log")
     config: Path | None = Field(None, description="the TOML file; by default phaseline.toml where present")
@@ -136,6 +141,14 @@ class Settings(BaseSettings):
         if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value()):
             raise ValueError("a token is printable ASCII without spaces, so that it fits a header")
         return token
+
+    @field_validator("reddit_login_url", "reddit_api_url")
+    @classmethod
+    def _is_private(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+            raise ValueError("the application's secret is sent there, so it must begin with https://")
+        return url.rstrip("/")
 
     @classmethod
     def settings_customise_sources(
@@ -199,7 +212,7 @@ def variables(name: str) -> tuple[str, ...]:
     ('PHASELINE_REDDIT_CLIENT_ID', 'REDDIT_CLIENT_ID')
     """
     own = PREFIX + name.upper()
-    return (own, name.upper()) if name.startswith("reddit_") else (own,)
+    return (own, name.upper()) if name in SHARED else (own,)
 
 
 class Environment(PydanticBaseSettingsSource):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from secrets import SystemRandom
 from typing import Final
 
 from api.params import ARCHIVE, CSV
 from api.pseudonym import pseudonymizer
 from api.settings import Settings
+from api.version import version
 from phases.analyzers.lexicon import LexiconAnalyzer
 from phases.calendar import ExchangeCalendar
 from phases.prices.csv import CsvPrices
 from phases.prices.sample import SamplePrices
 from phases.sample import SampleSource
 from phases.sources.archive import ArchiveSource
+from phases.sources.reddit import RedditSource
+from phases.sources.reddit_app import RedditApp, default_user_agent
 from phases.stamps import instant
 from phases.tools import (
     Analyzer,
@@ -26,6 +30,7 @@ from phases.tools import (
     SourceUnavailable,
     Tools,
 )
+from statemachine.clock import SystemClock
 from statemachine.contract import Json
 
 ANALYZERS: Final[Mapping[str, Callable[[], Analyzer]]] = {"lexicon": LexiconAnalyzer}
@@ -37,7 +42,7 @@ def build_tools(params: Mapping[str, Json], settings: Settings) -> Tools:
     return Tools(
         as_of=instant(params["as_of"]),
         subreddit=params["subreddit"],
-        source=_source(params["source"]),
+        source=_source(params["source"], settings),
         analyzer=build_analyzer(params["analyzer"]),
         prices=_prices(params["prices"], calendar),
         calendar=calendar,
@@ -53,12 +58,28 @@ def build_analyzer(name: str) -> Analyzer:
     return ANALYZERS[name]()
 
 
-def _source(name: str) -> Source:
+def _source(name: str, settings: Settings) -> Source:
     if name.startswith(ARCHIVE):
         return ArchiveSource(name.removeprefix(ARCHIVE).split(","))
+    if name == "reddit":
+        return _reddit(settings)
     if name != "sample":
-        raise SourceUnavailable(f"the source {name} is not part of this version; use sample or archive:PATH")
+        raise SourceUnavailable(f"the source {name} is unknown; use sample, archive:PATH or reddit")
     return SampleSource()
+
+
+def _reddit(settings: Settings) -> RedditSource:
+    client_id, secret = settings.reddit_client_id or "", settings.reddit_client_secret
+    app = RedditApp(
+        client_id=client_id,
+        client_secret=secret.get_secret_value() if secret is not None else "",
+        user_agent=settings.reddit_user_agent or default_user_agent(client_id, version()),
+        login_url=settings.reddit_login_url,
+        api_url=settings.reddit_api_url,
+    )
+    source = RedditSource(app, SystemClock(), SystemRandom().random, keep=Path(f"{settings.db}-reddit"))
+    source.check()
+    return source
 
 
 def _prices(name: str, calendar: Calendar) -> Prices:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -27,7 +27,7 @@ from typing import Any, Final
 from phases.comment_tree import resolve_parents
 from phases.reddit_rows import RedditRows
 from phases.stamps import stamp
-from phases.tools import Comment, Context, Post, Skipped, SourceItem, SourceUnavailable
+from phases.tools import Comment, Context, Post, PostEnd, Skipped, SourceItem, SourceUnavailable
 
 DEFAULT_LOOKBACK_HOURS: Final = 24
 MAX_LOOKBACK_HOURS: Final = 24 * 366
@@ -58,7 +58,9 @@ def fetch_reddit(conn: sqlite3.Connection, ctx: Context) -> None:
     window = Window(as_of=tools.as_of, lookback=lookback(ctx.params))
     rows = RedditRows(conn, ctx.run_id, stamp(tools.as_of), tools.pseudonym)
     tally = Tally()
-    items = tools.source.read(subreddit=tools.subreddit, as_of=tools.as_of, progress=ctx.progress)
+    items = tools.source.read(
+        subreddit=tools.subreddit, as_of=tools.as_of, progress=_progress(ctx), remaining_s=ctx.remaining_s
+    )
     # A batch is complete before its first write: the source may be a network.
     for batch in _batches(items, window, tally):
         ctx.raise_if_stopping()
@@ -67,6 +69,16 @@ def fetch_reddit(conn: sqlite3.Connection, ctx: Context) -> None:
             ctx.checkpoint()
     _resolve_trees(conn, ctx)
     _report(conn, ctx, window, tally)
+
+
+def _progress(ctx: Context) -> Callable[[int, int | None, str], None]:
+    """Return what a source calls as it goes, and while it waits: there it hears that the run has to stop."""
+
+    def progress(current: int, total: int | None, unit: str) -> None:
+        ctx.progress(current, total, unit)
+        ctx.raise_if_stopping()
+
+    return progress
 
 
 def lookback(params: Mapping[str, Any]) -> timedelta:
@@ -106,6 +118,8 @@ class Tally:
 
     skipped: Counter[str] = field(default_factory=Counter[str])
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict[str, list[str]](list))
+    partial: list[PostEnd] = field(default_factory=list[PostEnd])
+    """Posts of which the source wanted more than it brought."""
     newest: datetime | None = None
     """When the youngest comment was made, be it too old or not."""
 
@@ -119,20 +133,30 @@ class Tally:
         """Remember how far the source goes."""
         self.newest = max(self.newest or comment.created_utc, comment.created_utc)
 
+    def end(self, post: PostEnd) -> None:
+        """Remember a post that is not whole."""
+        if post.reason:
+            self.partial.append(post)
+
     def unexpected(self) -> dict[str, int]:
         """Return the counts that a person should hear of."""
         return {why: count for why, count in sorted(self.skipped.items()) if why not in EXPECTED_REASONS}
 
 
 def _batches(items: Iterable[SourceItem], window: Window, tally: Tally) -> Iterator[Sequence[Post | Comment]]:
-    """Yield the items worth writing; now and then nothing, where a source has little of use."""
+    """Yield the items worth writing: up to the end of a post, where the source tells, else many at once.
+
+    Now and then nothing, where a source has little of use.
+    """
     batch: list[Post | Comment] = []
     for seen, item in enumerate(items, start=1):
         if isinstance(item, Skipped):
             tally.skip(item)
+        elif isinstance(item, PostEnd):
+            tally.end(item)
         elif _is_worth_writing(item, window, tally):
             batch.append(item)
-        if len(batch) == BATCH_ITEMS or seen % LOOK_UP_ITEMS == 0:
+        if isinstance(item, PostEnd) or len(batch) == BATCH_ITEMS or seen % LOOK_UP_ITEMS == 0:
             yield batch
             batch = []
     yield batch
@@ -194,6 +218,20 @@ def _report(conn: sqlite3.Connection, ctx: Context, window: Window, tally: Tally
             reasons=unexpected,
             examples=examples,
         )
+    if tally.partial:
+        _report_partial(ctx, tally.partial)
+
+
+def _report_partial(ctx: Context, posts: Sequence[PostEnd]) -> None:
+    comments, links = sum(post.comments_left for post in posts), sum(post.links_left for post in posts)
+    ctx.results["comments_left"] = comments
+    ctx.warn(
+        "reddit_fetch_partial",
+        f"{len(posts)} posts are not whole: at least {comments} comments behind {links} links are left",
+        comments_left=comments,
+        links_left=links,
+        posts={post.post_id: {"comments_left": post.comments_left, "reason": post.reason} for post in posts},
+    )
 
 
 def _report_nothing(ctx: Context, window: Window, tally: Tally) -> None:

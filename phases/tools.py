@@ -66,7 +66,20 @@ class Skipped:
     detail: str = ""
 
 
-SourceItem = Post | Comment | Skipped
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostEnd:
+    """Said by a source that goes post by post: this one is complete, and what it brought is made durable."""
+
+    post_id: str
+    comments_left: int = 0
+    """How many comments there are that the source wanted and could not bring."""
+    links_left: int = 0
+    """How many links to further comments were not followed; behind some of them nobody knows how many are."""
+    reason: str = ""
+    """Why they were left, as a short, stable word such as `budget` or `refused`; empty where none was."""
+
+
+SourceItem = Post | Comment | Skipped | PostEnd
 
 
 class Source(Protocol):
@@ -75,12 +88,19 @@ class Source(Protocol):
     name: str
 
     def read(
-        self, *, subreddit: str, as_of: datetime, progress: Callable[[int, int | None, str], None]
+        self,
+        *,
+        subreddit: str,
+        as_of: datetime,
+        progress: Callable[[int, int | None, str], None],
+        remaining_s: Callable[[], float],
     ) -> Iterator[SourceItem]:
         """Yield posts and comments created at or before `as_of`, in any order, streaming.
 
-        `progress(current, total, unit)` is called as it goes. Raises `SourceUnavailable` when nothing
-        useful can be read (missing file, outage, bad credentials): the run then fails with that message.
+        `progress(current, total, unit)` is called as it goes, and at least once a second while the source
+        waits; it raises where the run has to stop: let that pass. `remaining_s()` is what is left of the
+        run's time. Raises `SourceUnavailable` when nothing useful can be read (missing file, outage, bad
+        credentials): the run then fails with that message.
         """
         ...
 

@@ -118,6 +118,22 @@ def _door(of: Settings) -> tuple[Grade, str]:
     return "ok", f"the server would listen on {of.host} port {of.port}{', with a token' if of.token else ''}"
 
 
+def _reddit(of: Settings) -> tuple[Grade, str]:
+    from phases.sources.reddit_app import check  # noqa: PLC0415  # other phases don't need the pipeline
+    from phases.tools import SourceUnavailable  # noqa: PLC0415  # the same
+
+    try:
+        check(of.reddit_client_id, of.reddit_client_secret is not None)
+    except SourceUnavailable as error:
+        return ("fail", str(error)) if of.source == "reddit" else ("ok", f"not in use: {error}")
+    if of.reddit_user_agent is None:
+        return (
+            "warn",
+            "REDDIT_USER_AGENT is not set; Reddit's rule wants your name in it, such as (by /u/you)",
+        )
+    return "ok", f"the application {of.reddit_client_id} can be tried; it was not asked"
+
+
 CHECKS: Final[Mapping[str, Callable[[Settings], tuple[Grade, str]]]] = {
     "python": _python,
     "sqlite": _sqlite,
@@ -126,4 +142,5 @@ CHECKS: Final[Mapping[str, Callable[[Settings], tuple[Grade, str]]]] = {
     "database": _database,
     "privacy": _privacy,
     "server": _door,
+    "reddit": _reddit,
 }

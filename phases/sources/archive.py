@@ -45,7 +45,14 @@ class ArchiveSource:
         """Raise `SourceUnavailable` unless the files look like archives; cheap."""
         check(self.paths)
 
-    def read(self, *, subreddit: str, as_of: datetime, progress: Progress) -> Iterator[SourceItem]:
+    def read(
+        self,
+        *,
+        subreddit: str,
+        as_of: datetime,
+        progress: Progress,
+        remaining_s: Callable[[], float] = lambda: 0.0,  # noqa: ARG002  # a file keeps nobody waiting
+    ) -> Iterator[SourceItem]:
         """Yield what the files hold of `subreddit` up to `as_of`; progress counts bytes of the files."""
         total = sum(_size_of(path) for path in self.paths)
         wanted = Wanted(subreddit=subreddit.lower(), as_of_s=as_of.timestamp())

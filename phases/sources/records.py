@@ -1,8 +1,8 @@
-"""One line of an archive made into a post, a comment, or the reason why it is neither.
+"""One object of Reddit's made into a post, a comment, or the reason why it is neither.
 
-Understands the objects of Pushshift and of Arctic Shift, whose types vary over the years: `created_utc`
-comes as int, float or text, `score` may be null, `edited` is false, true or an instant, and ids have
-prefixes or not. What may not be known at `as_of` is not looked at:
+Understands the objects of Pushshift, of Arctic Shift and of Reddit itself, whose types vary over the years:
+`created_utc` comes as int, float or text, `score` may be null, `edited` is false, true or an instant, and ids
+have prefixes or not. What may not be known at `as_of` is not looked at:
 
 - A score or a count of comments is as of its retrieval, so it is used only where that was by `as_of`.
   Arctic Shift retrieves twice and keeps the second score, with `_meta.retrieved_2nd_on`.
@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from phases.tools import Comment, Post, Skipped, SourceItem
+from phases.tools import Comment, Post, Skipped
 
 MAX_TEXT_CHARS: Final = 40_000
 """Reddit's own limit for a post; a comment's is 10,000."""
@@ -63,14 +63,21 @@ class _Unusable(Exception):
     """The row can't be used; the only argument is the reason."""
 
 
-def read_record(line: bytes, wanted: Wanted) -> SourceItem:
+def read_record(line: bytes, wanted: Wanted) -> Post | Comment | Skipped:
     """Return what one line holds; never raises, whatever the line is."""
     if not line.strip():
         return Skipped(reason="blank_line")
     try:
-        return _record(orjson.loads(line), wanted)
+        parsed = orjson.loads(line)
     except orjson.JSONDecodeError:
         return Skipped(reason="bad_json")
+    return read_object(parsed, wanted)
+
+
+def read_object(parsed: object, wanted: Wanted) -> Post | Comment | Skipped:
+    """Return what one parsed object is; never raises, whatever it is."""
+    try:
+        return _record(parsed, wanted)
     except _Unusable as reason:
         return Skipped(reason=str(reason))
 
@@ -83,7 +90,7 @@ def is_object(line: bytes) -> bool:
         return False
 
 
-def _record(parsed: object, wanted: Wanted) -> SourceItem:
+def _record(parsed: object, wanted: Wanted) -> Post | Comment:
     if not isinstance(parsed, dict):
         raise _Unusable("not_an_object")
     row = cast("Row", parsed)
@@ -98,7 +105,7 @@ def _is_from(row: Row, subreddit: str) -> bool:
     return named is None or (isinstance(named, str) and named.lower() == subreddit)
 
 
-def _builder(row: Row) -> Callable[[Row, Wanted], SourceItem]:
+def _builder(row: Row) -> Callable[[Row, Wanted], Post | Comment]:
     if "body" in row and "link_id" in row:
         return _comment
     if "title" in row:

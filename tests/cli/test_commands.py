@@ -268,7 +268,16 @@ def test_the_doctor_finds_a_healthy_machine(phaseline: Phaseline) -> None:
 
     findings = {finding["check"]: finding["grade"] for finding in json.loads(out)}
     assert code == 0
-    assert set(findings) == {"python", "sqlite", "phases", "folder", "database", "privacy", "server"}
+    assert set(findings) == {
+        "python",
+        "sqlite",
+        "phases",
+        "folder",
+        "database",
+        "privacy",
+        "server",
+        "reddit",
+    }
     assert "fail" not in findings.values()
 
 

@@ -148,6 +148,7 @@ class FakeSource:
         subreddit: str,  # noqa: ARG002 - the contract's name; a fake has one subreddit
         as_of: datetime,
         progress: Callable[[int, int | None, str], None],
+        remaining_s: Callable[[], float] = lambda: 0.0,  # noqa: ARG002 - a fake keeps nobody waiting
     ) -> Iterator[SourceItem]:
         for count, item in enumerate(self.items, start=1):
             progress(count, len(self.items), "item")
