@@ -91,9 +91,12 @@ class RedditClient:
         """
         for attempt in range(1, TRIES + 1):
             try:
-                return self._reddit.request(method=method, path=path, **what)  # pyright: ignore[reportUnknownMemberType]  # IO
+                answer = self._reddit.request(method=method, path=path, **what)  # pyright: ignore[reportUnknownMemberType]  # IO
+                if answer != "":  # what prawcore makes of an empty body
+                    return answer
+                failure: Down = BadAnswer("its answer is empty")
             except prawcore.BadJSON:
-                failure: Down = BadAnswer("its answer is no JSON")
+                failure = BadAnswer("its answer is no JSON")
             except Down as down:
                 failure = down
             if attempt == TRIES:
@@ -152,11 +155,11 @@ class _Door(prawcore.Requestor):
             raise Down(_said(error)) from None  # its cause holds the headers, and they the token
         response.raw = io.BytesIO(body)  # where `response.content` will come from
         self._pace.learn(response.headers)
-        for name in [name for name in response.headers if name.lower().startswith("x-ratelimit-")]:
-            del response.headers[name]  # else prawcore sleeps
         if str(args[1]).endswith(ACCESS_TOKEN_PATH):
             self._check_login(response, body)
         self._check(response, body)
+        for name in [name for name in response.headers if name.lower().startswith("x-ratelimit-")]:
+            del response.headers[name]  # else prawcore sleeps
         return response
 
     def _read(self, response: requests.Response) -> bytes:

@@ -26,13 +26,11 @@ Thing = tuple[str, Object]
 
 
 def listing(answer: object) -> list[Thing]:
-    """Return the things of a Listing, none for the `""` that stands for no replies.
+    """Return the things of a Listing.
 
     Raises:
         BadAnswer: It is something else.
     """
-    if answer == "" or answer is None:
-        return []
     return things(_member(_member(answer, "data"), "children"))
 
 
@@ -196,7 +194,7 @@ class Tree:
 
 
 def _replies(data: Object) -> list[Thing]:
-    """Return the things below a comment; an odd shape of them costs only them."""
+    """Return the things below a comment: none for `""`, by which Reddit says so, nor for any odd shape."""
     try:
         return listing(data.get("replies"))
     except BadAnswer:
