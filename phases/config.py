@@ -17,7 +17,12 @@ from phases.stamps import stamp
 
 _BOUNDS: Final = "bounds"
 _SUM_TOLERANCE: Final = 1e-9
-_ORDERED: Final = (("option_min_dte", "option_max_dte"), ("option_min_delta", "option_max_delta"))
+_ORDERED: Final = (
+    ("option_min_dte", "option_max_dte"),
+    ("option_min_delta", "option_max_delta"),
+    ("stock_min_size_pct", "stock_max_size_pct"),
+    ("stock_size_mid_confidence", "stock_size_high_confidence"),
+)
 
 
 class ConfigError(ValueError):
@@ -60,6 +65,25 @@ class Config:
     trust_tenure_saturation_days: int = _within(30, 1, 10_000)
     accuracy_ema_weight: float = _within(0.30, 0, 1)
 
+    trade_min_confidence: float = _within(0.5, 0, 1)
+    trade_max_positions: int = _within(10, 1, 1000)
+    """Open at once in one portfolio."""
+    trade_replacement_margin: float = _within(0.1, 0, 1)
+    """By more than this a new signal's confidence must exceed that of the position it replaces."""
+    trade_winner_protection_pct: float = _within(0.05, 0, 100)
+    """A position that has gained more than this is not replaced."""
+
+    stock_size_divisor: int = _within(20, 1, 1000)
+    """A full position is this part of the portfolio's value."""
+    stock_size_low_share: float = _within(0.50, 0, 1)
+    """Of a full position, for a signal below the mid confidence."""
+    stock_size_mid_confidence: float = _within(0.60, 0, 1)
+    stock_size_mid_share: float = _within(0.75, 0, 1)
+    stock_size_high_confidence: float = _within(0.75, 0, 1)
+    stock_size_high_share: float = _within(1.00, 0, 1)
+    stock_min_size_pct: float = _within(0.02, 0, 1)
+    stock_max_size_pct: float = _within(0.15, 0, 1)
+
     stock_stop_loss_pct: float = _within(-0.10, -1, 0)
     stock_take_profit_pct: float = _within(0.15, 0, 100)
     stock_trailing_stop_pct: float = _within(0.07, 0, 1)
@@ -78,6 +102,9 @@ class Config:
     option_expiration_protection_dte: int = _within(2, 0, 365)
     option_take_profit_exit_pct: float = _within(0.50, 0, 1)
 
+    option_size_pct: float = _within(0.02, 0, 1)
+    option_max_underlying_move_pct: float = _within(0.05, 0, 1)
+    """A chain whose share has moved further since says nothing of now."""
     option_min_dte: int = _within(14, 0, 1000)
     option_max_dte: int = _within(21, 0, 1000)
     option_target_dte: int = _within(17, 0, 1000)

@@ -1,40 +1,71 @@
 """Phase 5: buy what today's signals say, with paper money.
 
-Only the stock portfolios trade for now; they are long only. A signal of another day never opens anything,
-and a (signal, portfolio) pair opens at most one position, so a second run and a crashed one do no harm.
+A bullish signal buys shares in one portfolio and calls in another, a bearish one puts: stocks are long only.
+A signal of another day never opens anything, and a (signal, portfolio) pair opens at most one position, so a
+second run and a crashed one do no harm.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from decimal import Decimal
+from typing import Final
 
 from phases.analyzers.universe import is_tradable
-from phases.book import Mark, Position, insert, lock_portfolio, move_cash, open_stocks, settle
-from phases.config import read_config
-from phases.exits import Exit, Holding, StockRules
-from phases.money import usd
-from phases.orders import Refusal, TradingRules, plan
-from phases.prices.breaker import Breaker, BreakerOpen
+from phases.book import Mark, Position, lock_portfolio, open_position, open_positions, settle
+from phases.config import Config, read_config
+from phases.exits import Exit, ExitRules, Holding, StockRules
+from phases.instruments import INSTRUMENTS, OPTION, STOCK, Instrument
+from phases.market import Market, ask
+from phases.offers import Direction, Offer, OptionBuying, Price, Refusal, offer_option, offer_share
+from phases.option_exits import OptionRules
+from phases.orders import TradingRules, plan
 from phases.stamps import stamp
-from phases.tools import Context, PricesUnavailable, Quote
+from phases.tools import Context, NoChains
 
 _log = logging.getLogger(__name__)
+
+DIRECTIONS: Final[Mapping[tuple[str, str], Direction]] = {
+    ("stock", "bullish"): "long",
+    ("option", "bullish"): "call",
+    ("option", "bearish"): "put",
+}
+"""What is bought by instrument and prediction; what is missing opens nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A signal of today and the stock portfolio that it targets."""
+    """A signal of today and a portfolio that it targets."""
 
     signal_id: int
     portfolio_id: int
     ticker: str
     signal_type: str
     confidence: Decimal
+    instrument: Instrument
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All numbers of the phase."""
+
+    trading: TradingRules
+    buying: OptionBuying
+    exits: Mapping[str, ExitRules]
+
+    @classmethod
+    def of(cls, config: Config) -> Rules:
+        """Return the rules that `system_config` says."""
+        exits: dict[str, ExitRules] = {
+            STOCK.name: StockRules.of(config),
+            OPTION.name: OptionRules.of(config),
+        }
+        return cls(TradingRules.of(config), OptionBuying.of(config), exits)
 
 
 def manage_positions(conn: sqlite3.Connection, ctx: Context) -> None:
@@ -43,8 +74,8 @@ def manage_positions(conn: sqlite3.Connection, ctx: Context) -> None:
     Outside regular trading hours nothing is opened and the signals are kept.
     """
     ctx.results.setdefault("positions_opened", 0)
-    entries, exits = TradingRules(), StockRules.of(read_config(conn))
-    candidates = _candidates(conn, ctx, entries.min_confidence)
+    rules = Rules.of(read_config(conn))
+    candidates = _candidates(conn, ctx, rules.trading.min_confidence)
     if not candidates:
         return
     if not ctx.tools.calendar.is_open(ctx.tools.as_of):
@@ -54,25 +85,28 @@ def manage_positions(conn: sqlite3.Connection, ctx: Context) -> None:
             signals_affected=len({one.signal_id for one in candidates}),
         )
         return
-    held = {one.ticker for one in open_stocks(conn)}
-    quotes = _quotes(ctx, wanted={one.ticker for one in candidates}, held=held)
+    market = _ask(ctx, candidates, open_positions(conn))
     for done, candidate in enumerate(candidates, start=1):
-        if candidate.ticker in quotes:
-            _trade(conn, ctx, candidate, quotes, entries, exits)
+        offer = _offer(ctx, candidate, market, rules.buying)
+        if isinstance(offer, Offer):
+            _trade(conn, ctx, candidate, offer, market, rules)
+        elif offer:
+            _refuse(ctx, candidate, offer)
         ctx.progress(done, len(candidates), "signal")
 
 
 def _candidates(conn: sqlite3.Connection, ctx: Context, min_confidence: Decimal) -> list[Candidate]:
     rows = conn.execute(
         """
-        SELECT s.id, p.id, s.ticker, s.signal_type, s.confidence, s.prediction
-        FROM signals s JOIN portfolios p ON p.signal_type = s.signal_type AND p.instrument_type = 'stock'
+        SELECT s.id, p.id, s.ticker, s.signal_type, s.confidence, p.instrument_type, s.prediction
+        FROM signals s JOIN portfolios p ON p.signal_type = s.signal_type
         WHERE s.signal_date = ? AND s.confidence >= ?
           AND NOT EXISTS (SELECT 1 FROM positions x WHERE x.signal_id = s.id AND x.portfolio_id = p.id)
-        ORDER BY s.confidence DESC, s.ticker, s.id
+        ORDER BY s.confidence DESC, s.ticker, s.id, p.id
         """,
         (ctx.tools.as_of.astimezone(UTC).date().isoformat(), float(min_confidence)),
     ).fetchall()
+    traded = {STOCK.name} if isinstance(ctx.tools.chains, NoChains) else {STOCK.name, OPTION.name}
     return [
         Candidate(
             signal_id=signal_id,
@@ -80,69 +114,67 @@ def _candidates(conn: sqlite3.Connection, ctx: Context, min_confidence: Decimal)
             ticker=ticker,
             signal_type=signal_type,
             confidence=Decimal(str(confidence)),
+            instrument=INSTRUMENTS[instrument],
+            direction=DIRECTIONS[instrument, prediction],
         )
-        for signal_id, portfolio_id, ticker, signal_type, confidence, prediction in rows
-        if _may_be_bought(ticker, prediction)
+        for signal_id, portfolio_id, ticker, signal_type, confidence, instrument, prediction in rows
+        if instrument in traded and _may_be_bought(ticker, instrument, prediction)
     ]
 
 
-def _may_be_bought(ticker: str, prediction: str) -> bool:
-    obstacle = "bearish_long_only" if prediction == "bearish" else "not_a_share"
-    bought = prediction == "bullish" and is_tradable(ticker)
+def _may_be_bought(ticker: str, instrument: str, prediction: str) -> bool:
+    obstacle = "not_a_share" if (instrument, prediction) in DIRECTIONS else "bearish_long_only"
+    bought = (instrument, prediction) in DIRECTIONS and is_tradable(ticker)
     if not bought:
         _log.info("signal opens nothing", extra={"action": obstacle, "ticker": ticker})
     return bought
 
 
-def _quotes(ctx: Context, *, wanted: set[str], held: Iterable[str]) -> dict[str, Quote]:
-    """Return the current quotes of the candidates' tickers and of those held; warn of what has none.
-
-    A held ticker without one counts at its last known price, and phase 6 warns of it.
-    """
-    prices = Breaker(ctx.tools.prices)
-    quotes: dict[str, Quote] = {}
-    for ticker in sorted(wanted) + sorted(set(held) - wanted):
-        ctx.raise_if_stopping()
-        try:
-            quote = prices.quote(ticker, ctx.tools.as_of)
-        except BreakerOpen:
-            continue
-        except PricesUnavailable as error:
-            _warn_unpriced(ctx, ticker, str(error), wanted)
-            continue
-        if quote is None:
-            _warn_unpriced(ctx, ticker, "it is unknown, or its last price is stale", wanted)
-        else:
-            quotes[ticker] = quote
-    prices.warn_if_open(ctx.warn)
-    return quotes
+def _ask(ctx: Context, candidates: Sequence[Candidate], held: Sequence[Position]) -> Market:
+    """Ask for the share of every candidate (an option's chain is compared with it) and for the chains."""
+    return ask(
+        ctx,
+        shares={one.ticker for one in candidates},
+        optionable={one.ticker for one in candidates if one.instrument is OPTION},
+        held=held,
+    )
 
 
-def _warn_unpriced(ctx: Context, ticker: str, reason: str, wanted: set[str]) -> None:
-    if ticker in wanted:
-        ctx.warn("price_unavailable", f"no price for {ticker}: {reason}", ticker=ticker, reason=reason)
+def _offer(ctx: Context, candidate: Candidate, market: Market, rules: OptionBuying) -> Offer | Refusal | None:
+    """Return what the candidate buys, or why nothing; `None` where a missing answer was warned of already."""
+    share, chain = market.shares.get(candidate.ticker), market.chains.get(candidate.ticker)
+    if share is None:
+        return None
+    if candidate.direction == "long":
+        return offer_share(candidate.ticker, share)
+    today = ctx.tools.calendar.trading_date(ctx.tools.as_of)
+    return offer_option(candidate.direction, chain, share, today, rules) if chain else None
 
 
 def _trade(
-    conn: sqlite3.Connection,
-    ctx: Context,
-    candidate: Candidate,
-    quotes: Mapping[str, Quote],
-    entries: TradingRules,
-    exits: StockRules,
+    conn: sqlite3.Connection, ctx: Context, candidate: Candidate, offer: Offer, market: Market, rules: Rules
 ) -> None:
     """Buy for one candidate, selling what it replaces, in one transaction; or say why not."""
-    quote = quotes[candidate.ticker]
     portfolio = lock_portfolio(conn, candidate.portfolio_id)
-    held = open_stocks(conn, portfolio.id)
-    prices = {ticker: known.price for ticker, known in quotes.items()}
-    order = plan(candidate.confidence, quote.price, portfolio, held, prices, entries, ctx.tools.as_of)
+    held = open_positions(conn, portfolio.id)
+    prices = market.prices(held)
+    order = plan(candidate.confidence, offer, portfolio, held, prices, rules.trading, ctx.tools.as_of)
     if isinstance(order, Refusal):
         _refuse(ctx, candidate, order)
         return
     if order.replaces:
-        _sell(conn, ctx, order.replaces, quotes[order.replaces.ticker])
-    _buy(conn, ctx, candidate, quote, Holding.bought(quote.price, order.units, exits))
+        _sell(conn, ctx, order.replaces, prices[order.replaces.symbol])
+    open_position(
+        conn,
+        portfolio_id=candidate.portfolio_id,
+        signal_id=candidate.signal_id,
+        signal_type=candidate.signal_type,
+        confidence=candidate.confidence,
+        offer=offer,
+        holding=Holding.bought(offer.price, order.units, rules.exits[offer.instrument.name]),
+        entered_at=ctx.tools.as_of,
+        calendar=ctx.tools.calendar,
+    )
     ctx.results["positions_opened"] += 1
     ctx.checkpoint()
 
@@ -153,51 +185,15 @@ def _refuse(ctx: Context, candidate: Candidate, refusal: Refusal) -> None:
         ctx.warn(refusal.type, refusal.message, ticker=candidate.ticker, **refusal.context)
 
 
-def _sell(conn: sqlite3.Connection, ctx: Context, position: Position, quote: Quote) -> None:
-    now = ctx.tools.as_of
-    sale = Exit(
-        reason="replaced", price=quote.price, units=position.holding.units, at=now, note=f"at {quote.basis}"
-    )
+def _sell(conn: sqlite3.Connection, ctx: Context, position: Position, price: Price) -> None:
+    now, units = ctx.tools.as_of, position.holding.units
+    sale = Exit(reason="replaced", price=price.bid, units=units, at=now, note=f"at {price.basis}")
     settle(
         conn,
         position,
         replace(position.holding, units=0),
         [sale],
-        Mark(price=quote.price, price_at=quote.at, checked_at=now),
+        Mark(price=price.mark, price_at=price.at, checked_at=now),
         calendar=ctx.tools.calendar,
         now=ctx.clock.now(),
     )
-
-
-def _buy(
-    conn: sqlite3.Connection, ctx: Context, candidate: Candidate, quote: Quote, holding: Holding
-) -> None:
-    now, cost = stamp(ctx.tools.as_of), holding.entry_price * holding.units
-    insert(
-        conn,
-        "positions",
-        portfolio_id=candidate.portfolio_id,
-        signal_id=candidate.signal_id,
-        ticker=candidate.ticker,
-        instrument_type="stock",
-        signal_type=candidate.signal_type,
-        direction="long",
-        confidence=float(candidate.confidence),
-        position_size=usd(cost),
-        entry_date=ctx.tools.calendar.trading_date(ctx.tools.as_of).isoformat(),
-        entered_at=now,
-        entry_price=usd(holding.entry_price),
-        entry_basis=quote.basis,
-        status="open",
-        last_checked_at=now,
-        last_price=usd(quote.price),
-        last_price_at=stamp(quote.at),
-        shares=holding.units,
-        shares_remaining=holding.units,
-        stop_loss_price=usd(holding.stop),
-        take_profit_price=usd(holding.target),
-        peak_price=usd(holding.peak),
-        time_extension=holding.time_extension,
-    )
-    conn.execute("UPDATE signals SET position_opened = 1 WHERE id = ?", (candidate.signal_id,))
-    move_cash(conn, lock_portfolio(conn, candidate.portfolio_id), -cost)

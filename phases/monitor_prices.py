@@ -17,11 +17,12 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from phases.book import Mark, Position, open_stocks, settle
+from phases.book import Mark, Position, open_positions, settle
 from phases.config import read_config
 from phases.exits import Exit, Holding, StockRules, after_bar, at_price
 from phases.money import usd
-from phases.prices.breaker import Breaker, BreakerOpen
+from phases.prices.breaker import Breaker
+from phases.prices.circuit import BreakerOpen
 from phases.stamps import stamp
 from phases.tools import Bar, Calendar, Context, Prices, PricesUnavailable, Quote
 
@@ -32,7 +33,7 @@ def monitor_prices(conn: sqlite3.Connection, ctx: Context) -> None:
     """Check every open stock position against its prices; each is committed by itself."""
     ctx.results.setdefault("exits_triggered", 0)
     prices, rules = Breaker(ctx.tools.prices), StockRules.of(read_config(conn))
-    positions = [one for one in open_stocks(conn) if one.last_checked_at < ctx.tools.as_of]
+    positions = [one for one in open_positions(conn) if one.last_checked_at < ctx.tools.as_of]
     for done, position in enumerate(positions, start=1):
         ctx.raise_if_stopping()
         _check(conn, ctx, prices, position, rules)

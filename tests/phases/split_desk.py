@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any
 
-from phases.book import open_stocks
+from phases.book import open_positions
 from phases.calendar import ExchangeCalendar
 from phases.money import ticks
 from phases.monitor_prices import monitor_prices
@@ -121,4 +121,4 @@ class Desk:
     def value(self) -> int:
         """Return the portfolio's cash and shares at their last prices, in ticks."""
         (cash,) = self.conn.execute("SELECT cash_available FROM portfolios WHERE id = 1").fetchone()
-        return ticks(cash) + sum(one.last_price * one.holding.units for one in open_stocks(self.conn))
+        return ticks(cash) + sum(one.last_price * one.holding.units for one in open_positions(self.conn))

@@ -12,8 +12,10 @@ import pytest
 
 from phases.book import Portfolio
 from phases.calendar import ExchangeCalendar
+from phases.config import Config
 from phases.manage_positions import manage_positions
 from phases.money import ticks
+from phases.offers import offer_share
 from phases.orders import Order, TradingRules, plan
 from phases.tools import Bar, PricesUnavailable, Quote, Tools
 from statemachine.contract import RunStopping
@@ -163,9 +165,10 @@ def test_the_size_is_half_three_quarters_or_all_of_a_twentieth(
 @pytest.mark.parametrize(("divisor", "shares"), [(4, 1500), (1000, 200)])
 def test_a_position_costs_from_two_to_fifteen_percent_whatever_the_divisor(divisor: int, shares: int) -> None:
     portfolio = Portfolio(id=1, name="stocks_quality", cash=ticks(100_000))
-    rules = TradingRules(full_size_divisor=divisor)
+    rules = TradingRules.of(Config(stock_size_divisor=divisor))
+    offer = offer_share("GME", Quote(price=ticks(10), at=AS_OF, basis="last"))
 
-    order = plan(Decimal("0.8"), ticks(10), portfolio, [], {}, rules, AS_OF)
+    order = plan(Decimal("0.8"), offer, portfolio, [], {}, rules, AS_OF)
 
     assert order == Order(units=shares)
 

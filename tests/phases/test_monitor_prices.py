@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phases.book import open_stocks
+from phases.book import open_positions
 from phases.calendar import ExchangeCalendar
 from phases.config import Config
 from phases.exits import Exit, StockRules
@@ -283,7 +283,7 @@ def test_no_tick_is_ever_made_or_lost(
             cash = in_ticks(desk, "SELECT cash_available FROM portfolios")
             worth = in_ticks(desk, "SELECT current_value FROM portfolios")
             realized = in_ticks(desk, "SELECT realized_pnl FROM position_exits")
-            held = open_stocks(desk.conn)
+            held = open_positions(desk.conn)
             value = sum(one.last_price * one.holding.units for one in held)
             unrealized = sum((one.last_price - one.holding.entry_price) * one.holding.units for one in held)
 
@@ -377,7 +377,7 @@ def test_rules_1_to_3_give_the_same_exits_whenever_somebody_looks(
     desk = new_desk()
     with closing(desk.conn):
         desk.hold("T0")
-        (position,) = open_stocks(desk.conn)
+        (position,) = open_positions(desk.conn)
 
     def exits_seen_at(instants: Iterable[datetime]) -> list[Exit]:
         current, found = position, list[Exit]()
@@ -561,7 +561,7 @@ def test_a_look_in_mid_session_does_not_hide_the_rest_of_that_day(desk: Desk) ->
 )
 def test_a_quote_that_is_not_news_is_not_judged(desk: Desk, bars: list[Bar], made_at: datetime) -> None:
     desk.hold()
-    (position,) = open_stocks(desk.conn)
+    (position,) = open_positions(desk.conn)
     quote = Quote(price=ticks(80), at=made_at, basis="old")
 
     _, exits, mark = walk(position, bars, quote, CALENDAR, StockRules.of(Config()))

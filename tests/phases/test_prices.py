@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from phases.calendar import ExchangeCalendar
 from phases.money import ticks
-from phases.prices.breaker import Breaker, BreakerOpen
+from phases.prices.breaker import Breaker
+from phases.prices.circuit import BreakerOpen
 from phases.prices.csv import COLUMNS, CsvPrices
 from phases.prices.sample import SamplePrices
 from phases.sample import SAMPLE_AS_OF

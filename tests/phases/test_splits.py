@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from phases.book import open_stock, open_stocks
+from phases.book import open_one, open_positions
 from phases.exits import Holding
 from phases.money import ticks
 from phases.splits import (
@@ -108,7 +108,7 @@ def test_in_the_book_a_split_changes_no_value_and_is_written_once(
         if took_profit:
             desk.conn.execute("UPDATE positions SET shares_remaining = max(1, shares / 2)")
             desk.conn.commit()
-        (position,) = open_stocks(desk.conn)
+        (position,) = open_positions(desk.conn)
         before = desk.value()
 
         first = apply_split(desk.conn, position, event, calendar=CALENDAR, now=june(9))
@@ -122,13 +122,13 @@ def test_in_the_book_a_split_changes_no_value_and_is_written_once(
             before / 10_000,
         )
         assert pending(desk.conn, Market({}, [event]), position, june(30)) == []
-        closed = open_stock(desk.conn, position_id) is None
+        closed = open_one(desk.conn, position_id) is None
         assert closed == (position.holding.units * ratio < 1)
 
 
 def test_a_person_who_sold_meanwhile_is_not_overruled(desk: Desk) -> None:
     desk.hold(100)
-    (position,) = open_stocks(desk.conn)
+    (position,) = open_positions(desk.conn)
     desk.conn.execute("UPDATE positions SET shares_remaining = 4")
     desk.conn.commit()
 
@@ -160,7 +160,7 @@ def test_what_comes_after_a_split_like_night_is_held_back(
     desk: Desk, bars: list[Bar], kept: int, jumped: bool
 ) -> None:
     desk.hold(100)
-    (position,) = open_stocks(desk.conn)
+    (position,) = open_positions(desk.conn)
     quote = Quote(price=bars[-1].close, at=bars[-1].end, basis="test")
 
     seen, last, jump = before_jump(position, bars, quote, CALENDAR)
@@ -172,7 +172,7 @@ def test_what_comes_after_a_split_like_night_is_held_back(
 
 def test_a_quote_alone_can_be_the_jump_but_not_one_of_the_same_day(desk: Desk) -> None:
     desk.hold(100)
-    (position,) = open_stocks(desk.conn)
+    (position,) = open_positions(desk.conn)
 
     def jump_at(at: datetime) -> bool:
         return before_jump(position, [], Quote(price=ticks(50), at=at, basis="t"), CALENDAR)[2] is not None

@@ -1,0 +1,1 @@
+"""Where option chains come from."""

@@ -1,0 +1,86 @@
+"""What phase 5 asks of the outside world: each share and each chain once, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import TypeVar
+
+from phases.book import Position
+from phases.chains.breaker import ChainBreaker
+from phases.offers import Price
+from phases.prices.breaker import Breaker
+from phases.prices.circuit import BreakerOpen
+from phases.tools import Context, OptionQuote, PricesUnavailable, Quote
+
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """The answers by ticker; what is missing was warned of, if somebody wanted to buy it."""
+
+    shares: dict[str, Quote]
+    chains: dict[str, Sequence[OptionQuote]]
+
+    def prices(self, held: Sequence[Position]) -> dict[str, Price]:
+        """Return the current prices of what is held, by symbol."""
+        found = {one.symbol: self._price(one) for one in held}
+        return {symbol: price for symbol, price in found.items() if price}
+
+    def _price(self, position: Position) -> Price | None:
+        if position.contract is None:
+            quote = self.shares.get(position.ticker)
+            return Price.of_share(quote) if quote else None
+        chain = self.chains.get(position.ticker, ())
+        return next((Price.of_option(one) for one in chain if one.contract == position.contract), None)
+
+
+def ask(
+    ctx: Context, *, shares: AbstractSet[str], optionable: AbstractSet[str], held: Sequence[Position]
+) -> Market:
+    """Return the quotes of `shares`, the chains of `optionable`, and those of all that is held.
+
+    A held ticker without an answer counts at its last known price, and phase 6 warns of it.
+    """
+    now = ctx.tools.as_of
+    prices, chains = Breaker(ctx.tools.prices), ChainBreaker(ctx.tools.chains)
+    held_shares = {one.ticker for one in held if one.contract is None}
+    held_options = {one.ticker for one in held if one.contract}
+    market = Market(
+        shares=_each(ctx, "price_unavailable", shares, held_shares, lambda ticker: prices.quote(ticker, now)),
+        chains=_each(
+            ctx,
+            f"{chains.name}_options_unavailable",
+            optionable,
+            held_options,
+            lambda ticker: chains.chain(ticker, now),
+        ),
+    )
+    prices.warn_if_open(ctx.warn)
+    chains.warn_if_open(ctx.warn)
+    return market
+
+
+def _each(
+    ctx: Context,
+    warning: str,
+    wanted: AbstractSet[str],
+    held: AbstractSet[str],
+    question: Callable[[str], AnswerT | None],
+) -> dict[str, AnswerT]:
+    answers: dict[str, AnswerT] = {}
+    for ticker in sorted(wanted) + sorted(held - wanted):
+        ctx.raise_if_stopping()
+        try:
+            answer, reason = question(ticker), "it is unknown, or its last price is stale"
+        except BreakerOpen:
+            continue
+        except PricesUnavailable as error:
+            answer, reason = None, str(error)
+        if answer:
+            answers[ticker] = answer
+        elif ticker in wanted:
+            ctx.warn(warning, f"no price for {ticker}: {reason}", ticker=ticker, reason=reason)
+    return answers
