@@ -15,97 +15,57 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
 
-from phases.book import Mark, Position, open_positions, settle
+from phases.book import Position, open_positions, settle
 from phases.config import read_config
-from phases.exits import Exit, Holding, StockRules, after_bar, at_price
 from phases.money import usd
-from phases.prices.breaker import Breaker
 from phases.prices.circuit import BreakerOpen
 from phases.stamps import stamp
-from phases.tools import Bar, Calendar, Context, Prices, PricesUnavailable, Quote
+from phases.tools import Bar, Calendar, Context, PricesUnavailable
+from phases.watch import Watch, walk, watches
 
 _log = logging.getLogger(__name__)
 
 
 def monitor_prices(conn: sqlite3.Connection, ctx: Context) -> None:
-    """Check every open stock position against its prices; each is committed by itself."""
+    """Check every open position against its prices; each is committed by itself."""
     ctx.results.setdefault("exits_triggered", 0)
-    prices, rules = Breaker(ctx.tools.prices), StockRules.of(read_config(conn))
+    watch = watches(ctx, read_config(conn))
     positions = [one for one in open_positions(conn) if one.last_checked_at < ctx.tools.as_of]
     for done, position in enumerate(positions, start=1):
         ctx.raise_if_stopping()
-        _check(conn, ctx, prices, position, rules)
+        _check(conn, ctx, watch[position.instrument.name], position)
         ctx.progress(done, len(positions), "position")
-    prices.warn_if_open(ctx.warn)
+    for one in watch.values():
+        one.warn_if_open(ctx.warn)
 
 
-def _check(
-    conn: sqlite3.Connection, ctx: Context, prices: Prices, position: Position, rules: StockRules
-) -> None:
+def _check(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Position) -> None:
     try:
-        bars, quote = _look(prices, position, ctx.tools.calendar, ctx.tools.as_of)
+        look = watch.look(position, ctx.tools.as_of)
     except BreakerOpen:
         return
     except PricesUnavailable as error:
-        _warn_unpriced(ctx, position, str(error))
+        _warn(ctx, position, watch.warning, f"no price for {position.symbol}: {error}", reason=str(error))
         return
-    if quote is None:
-        _warn_unpriced(ctx, position, "it is unknown, or its last price is stale")
-    holding, exits, mark = walk(position, bars, quote, ctx.tools.calendar, rules)
+    if look.missing:
+        said = f"no price for {position.symbol}: {look.missing}"
+        _warn(ctx, position, watch.warning, said, reason=look.missing)
+    holding, exits, mark = walk(position, look.steps)
     if mark.checked_at == position.last_checked_at:
         return
-    _remember(conn, position.ticker, bars, ctx)
+    _remember(conn, position.ticker, look.bars, ctx)
     if settle(conn, position, holding, exits, mark, calendar=ctx.tools.calendar, now=ctx.clock.now()):
         ctx.results["exits_triggered"] += len(exits)
+        if exits and exits[-1].at == look.ends:
+            _warn(ctx, position, "option_expired", f"{position.symbol} ended unsold: {exits[-1].note}")
     else:
         _log.info("position was sold by somebody else", extra={"action": "position_moved", "id": position.id})
     ctx.checkpoint()
 
 
-def _look(
-    prices: Prices, position: Position, calendar: Calendar, as_of: datetime
-) -> tuple[Sequence[Bar], Quote | None]:
-    """Return the bars since the beginning of the cursor's session, for the history too, and the quote."""
-    session = calendar.session(calendar.trading_date(position.last_checked_at))
-    after = min(session.opens, position.last_checked_at) if session else position.last_checked_at
-    return prices.bars(position.ticker, after, as_of), prices.quote(position.ticker, as_of)
-
-
-def _warn_unpriced(ctx: Context, position: Position, reason: str) -> None:
-    ctx.warn(
-        "price_unavailable",
-        f"no price for {position.ticker}: {reason}",
-        ticker=position.ticker,
-        position_id=position.id,
-        reason=reason,
-    )
-
-
-def walk(
-    position: Position, bars: Sequence[Bar], quote: Quote | None, calendar: Calendar, rules: StockRules
-) -> tuple[Holding, list[Exit], Mark]:
-    """Take a position through what is new since its cursor: bars in order, then the current price.
-
-    A bar that began before the cursor is not used: its low may lie before the entry. A quote is new when it
-    was made after the cursor, and the bars' last word where it is older than they are.
-    """
-    holding, exits = position.holding, list[Exit]()
-    mark = Mark(
-        price=position.last_price, price_at=position.last_price_at, checked_at=position.last_checked_at
-    )
-    for bar in bars:
-        if holding.units and bar.start >= position.last_checked_at:
-            holding, sold = after_bar(holding, bar, rules)
-            exits += sold
-            mark = Mark(price=bar.close, price_at=bar.end, checked_at=bar.end)
-    if quote and holding.units and position.last_checked_at < quote.at >= mark.checked_at:
-        hold_days = (calendar.trading_date(quote.at) - position.entry_date).days
-        holding, sold = at_price(holding, quote.price, quote.at, hold_days, rules)
-        exits += sold
-        mark = Mark(price=quote.price, price_at=quote.at, checked_at=quote.at)
-    return holding, exits, mark
+def _warn(ctx: Context, position: Position, kind: str, message: str, **context: str) -> None:
+    ctx.warn(kind, message, ticker=position.ticker, position_id=position.id, **context)
 
 
 def _remember(conn: sqlite3.Connection, ticker: str, bars: Sequence[Bar], ctx: Context) -> None:

@@ -21,10 +21,11 @@ from phases.config import Config
 from phases.exits import Exit, StockRules
 from phases.manage_positions import manage_positions
 from phases.money import ticks
-from phases.monitor_prices import monitor_prices, walk
+from phases.monitor_prices import monitor_prices
 from phases.prices.csv import CsvPrices
 from phases.prices.series import DailySeries
 from phases.tools import Bar, Prices, PricesUnavailable, Quote, Tools
+from phases.watch import stock_steps, walk
 from statemachine.contract import RunStopping
 
 REAL = Path(__file__).parents[3] / "shared/data/wsb/market_prices_2020-09_2021.csv"
@@ -383,7 +384,8 @@ def test_rules_1_to_3_give_the_same_exits_whenever_somebody_looks(
         current, found = position, list[Exit]()
         for now in instants:
             bars = prices.bars("T0", current.last_checked_at, now)
-            holding, sold, mark = walk(current, bars, prices.quote("T0", now), CALENDAR, PATIENT)
+            steps = stock_steps(current, bars, prices.quote("T0", now), CALENDAR, PATIENT)
+            holding, sold, mark = walk(current, steps)
             current = replace(current, holding=holding, last_checked_at=mark.checked_at)
             found += sold
         return found
@@ -564,7 +566,8 @@ def test_a_quote_that_is_not_news_is_not_judged(desk: Desk, bars: list[Bar], mad
     (position,) = open_positions(desk.conn)
     quote = Quote(price=ticks(80), at=made_at, basis="old")
 
-    _, exits, mark = walk(position, bars, quote, CALENDAR, StockRules.of(Config()))
+    steps = stock_steps(position, bars, quote, CALENDAR, StockRules.of(Config()))
+    _, exits, mark = walk(position, steps)
 
     assert exits == []
     assert mark.price == ticks(100)

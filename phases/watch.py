@@ -1,0 +1,203 @@
+"""How a position is looked at: what is new of it, as steps in order of time, for each kind of instrument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from phases.book import Mark, Position
+from phases.chains.breaker import ChainBreaker
+from phases.config import Config
+from phases.exits import Exit, Holding, Outcome, StockRules, after_bar, at_price
+from phases.expiry import intrinsic, last_session, official_close, settled
+from phases.instruments import OPTION, STOCK
+from phases.option_exits import OptionRules, at_premium
+from phases.prices.breaker import Breaker
+from phases.tools import Bar, Calendar, Context, OptionContract, OptionQuote, Prices, Quote, Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that became known, and what the rules make of it."""
+
+    since: datetime
+    """Its first moment: what began before the cursor may lie before the entry, and is not used."""
+    at: datetime
+    """Its last moment."""
+    price: int
+    """The price at its last moment, in ticks."""
+    act: Callable[[Holding], Outcome]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """All that is to be seen of a position."""
+
+    steps: Sequence[Step]
+    bars: Sequence[Bar] = ()
+    """Of its share, for the price history too."""
+    missing: str | None = None
+    """Why there is no current price."""
+    ends: datetime | None = None
+    """When its contract ended, if it has."""
+
+
+class Watch(Protocol):
+    """Looks at the positions of one kind of instrument."""
+
+    @property
+    def warning(self) -> str:
+        """Type of the warning where there is no price."""
+        ...
+
+    def look(self, position: Position, as_of: datetime) -> Look:
+        """Return what there is to see up to `as_of`; raises `PricesUnavailable`."""
+        ...
+
+    def warn_if_open(self, warn: Callable[..., None]) -> None:
+        """Say in one warning what was not asked for."""
+        ...
+
+
+def watches(ctx: Context, config: Config) -> Mapping[str, Watch]:
+    """Return the watch of each kind of instrument."""
+    prices, chains, calendar = Breaker(ctx.tools.prices), ChainBreaker(ctx.tools.chains), ctx.tools.calendar
+    return {
+        STOCK.name: StockWatch(prices, calendar, StockRules.of(config)),
+        OPTION.name: OptionWatch(chains, prices, calendar, OptionRules.of(config)),
+    }
+
+
+def walk(position: Position, steps: Sequence[Step]) -> tuple[Holding, list[Exit], Mark]:
+    """Take a position through what is new since its cursor, until nothing is held any more."""
+    holding, exits = position.holding, list[Exit]()
+    mark = Mark(
+        price=position.last_price, price_at=position.last_price_at, checked_at=position.last_checked_at
+    )
+    for step in steps:
+        if holding.units and step.since >= mark.checked_at and step.at > position.last_checked_at:
+            holding, sold = step.act(holding)
+            exits += sold
+            mark = Mark(price=step.price, price_at=step.at, checked_at=step.at)
+    return holding, exits, mark
+
+
+@dataclass(frozen=True, slots=True)
+class StockWatch:
+    """Looks at shares: complete bars, then the current price."""
+
+    prices: Breaker
+    calendar: Calendar
+    rules: StockRules
+
+    @property
+    def warning(self) -> str:
+        """Return the warning's type."""
+        return "price_unavailable"
+
+    def look(self, position: Position, as_of: datetime) -> Look:
+        """Return the bars since the beginning of the cursor's session, for the history too, and the quote."""
+        session = self.calendar.session(self.calendar.trading_date(position.last_checked_at))
+        after = min(session.opens, position.last_checked_at) if session else position.last_checked_at
+        bars = self.prices.bars(position.ticker, after, as_of)
+        quote = self.prices.quote(position.ticker, as_of)
+        return Look(
+            steps=stock_steps(position, bars, quote, self.calendar, self.rules),
+            bars=bars,
+            missing=None if quote else "it is unknown, or its last price is stale",
+        )
+
+    def warn_if_open(self, warn: Callable[..., None]) -> None:
+        """Say in one warning which tickers were not asked for."""
+        self.prices.warn_if_open(warn)
+
+
+def stock_steps(
+    position: Position, bars: Sequence[Bar], quote: Quote | None, calendar: Calendar, rules: StockRules
+) -> list[Step]:
+    """Return a step a bar, and one for the current price."""
+    steps = [
+        Step(since=bar.start, at=bar.end, price=bar.close, act=partial(after_bar, bar=bar, rules=rules))
+        for bar in bars
+    ]
+    if quote:
+        hold_days = _hold_days(position, quote.at, calendar)
+        act = partial(at_price, price=quote.price, at=quote.at, hold_days=hold_days, rules=rules)
+        steps.append(Step(since=quote.at, at=quote.at, price=quote.price, act=act))
+    return steps
+
+
+@dataclass(frozen=True, slots=True)
+class OptionWatch:
+    """Looks at contracts: a quote a session, and the settlement when they have ended."""
+
+    chains: ChainBreaker
+    prices: Prices
+    calendar: Calendar
+    rules: OptionRules
+
+    @property
+    def warning(self) -> str:
+        """Return the warning's type, which names the source."""
+        return f"{self.chains.name}_options_unavailable"
+
+    def look(self, position: Position, as_of: datetime) -> Look:
+        """Return the quotes since the cursor, and the end of a contract that has expired."""
+        contract = position.contract
+        assert contract, "an option position has a contract, says the schema"
+        end = last_session(contract, self.calendar)
+        quotes = self._quotes(position, contract, min(as_of, end.closes))
+        steps = [self._quoted(position, contract, one) for one in quotes if one.at < end.closes]
+        if as_of < end.closes:
+            return Look(steps=steps, missing=None if steps else "it has no quote, or only an old trade")
+        close = official_close(self.prices, position.ticker, end)
+        if close is None:
+            return Look(steps=steps, missing=f"the official close of {end.day}, when it ended, is not known")
+        return Look(steps=[*steps, _settlement(contract, close, end)], ends=end.closes)
+
+    def _quotes(self, position: Position, contract: OptionContract, until: datetime) -> Iterator[OptionQuote]:
+        """Yield the contract's quotes with a premium as each session since the cursor ended, and the last."""
+        seen_at = set[datetime]()
+        for at in [*self._closes(position.last_checked_at, until), until]:
+            chain = self.chains.chain(position.ticker, at)
+            quote = next((one for one in chain if one.contract.symbol == contract.symbol), None)
+            if quote and quote.premium is not None and quote.at not in seen_at:
+                seen_at.add(quote.at)
+                yield quote
+
+    def _closes(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        first, last = self.calendar.trading_date(after), self.calendar.trading_date(until)
+        for ahead in range((last - first).days + 1):
+            session = self.calendar.session(first + timedelta(days=ahead))
+            if session and after < session.closes < until:
+                yield session.closes
+
+    def _quoted(self, position: Position, contract: OptionContract, quote: OptionQuote) -> Step:
+        assert quote.premium is not None, "as `_quotes` promises"
+        act = partial(
+            at_premium,
+            quote=quote,
+            hold_days=_hold_days(position, quote.at, self.calendar),
+            dte=(contract.expiration - self.calendar.trading_date(quote.at)).days,
+            rules=self.rules,
+        )
+        return Step(since=quote.at, at=quote.at, price=quote.premium, act=act)
+
+    def warn_if_open(self, warn: Callable[..., None]) -> None:
+        """Say in one warning which chains were not asked for."""
+        self.chains.warn_if_open(warn)
+
+
+def _settlement(contract: OptionContract, close: int, end: Session) -> Step:
+    def act(holding: Holding) -> Outcome:
+        rest, sale = settled(holding, contract, close, end)
+        return rest, [sale]
+
+    return Step(since=end.closes, at=end.closes, price=intrinsic(contract, close), act=act)
+
+
+def _hold_days(position: Position, at: datetime, calendar: Calendar) -> int:
+    return (calendar.trading_date(at) - position.entry_date).days
