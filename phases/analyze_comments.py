@@ -10,9 +10,10 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from phases.annotations import sanitized
+from phases.copies import sketch
 from phases.stamps import stamp
 from phases.tools import AnalyzerUnavailable, Annotation, Context, Excerpt
 from phases.trust import UNKNOWN_AUTHOR
@@ -48,7 +49,8 @@ SELECT substr(body, 1, :max_chars) FROM chain WHERE body IS NOT NULL ORDER BY di
 _ANNOTATE: Final = """
 UPDATE comments SET sentiment = :sentiment, sarcasm_detected = :sarcasm_detected,
   has_reasoning = :has_reasoning, reasoning_summary = :reasoning_summary, ai_confidence = :confidence,
-  author_trust_score = coalesce(author_trust_score, :unknown_author), analyzer = :analyzer, analyzed_at = :now
+  author_trust_score = coalesce(author_trust_score, :unknown_author), analyzer = :analyzer,
+  sketch = :sketch, analyzed_at = :now
 WHERE id = :comment_id AND analyzed_at IS NULL
 """
 
@@ -70,6 +72,14 @@ WHERE r.run_id = ? AND r.newly_analyzed = 1 GROUP BY c.analyzer ORDER BY c.analy
 """
 
 
+class Asked(NamedTuple):
+    """A comment that waits for its annotation."""
+
+    comment_id: int
+    sketch: str | None
+    """Of its text, to tell copies by."""
+
+
 def analyze_comments(conn: sqlite3.Connection, ctx: Context) -> None:
     """Annotate the picked comments of this run that have a text and no annotations yet.
 
@@ -79,14 +89,14 @@ def analyze_comments(conn: sqlite3.Connection, ctx: Context) -> None:
     """
     (total,) = conn.execute(_COUNT, {"run_id": ctx.run_id}).fetchone()
     analyzer = ctx.tools.analyzer
-    asked: deque[int] = deque()
+    asked: deque[Asked] = deque()
     answered = 0
     annotations = analyzer.annotate_all(_excerpts(conn, ctx.run_id, asked), ctx.map)
     for done, annotation in enumerate(annotations, start=1):
-        comment_id = asked.popleft()
+        about = asked.popleft()
         clean = sanitized(annotation) if annotation else None
         if clean:
-            _store(conn, ctx, comment_id, clean)
+            _store(conn, ctx, about, clean)
             answered += 1
         ctx.progress(done, total, "comment")
         if done % analyzer.batch == 0:
@@ -95,12 +105,12 @@ def analyze_comments(conn: sqlite3.Connection, ctx: Context) -> None:
     _judge(ctx, answered, total)
 
 
-def _excerpts(conn: sqlite3.Connection, run_id: int, asked: deque[int]) -> Iterator[Excerpt]:
+def _excerpts(conn: sqlite3.Connection, run_id: int, asked: deque[Asked]) -> Iterator[Excerpt]:
     """Yield what the analyser may see, comment by comment, noting in `asked` whose it is."""
     page: dict[str, Any] = {"run_id": run_id, "unknown_author": UNKNOWN_AUTHOR, "after": 0, "page": PAGE}
     while rows := conn.execute(_PAGE, page).fetchall():
         for comment_id, body, trust, parent_id, title, image_description in rows:
-            asked.append(comment_id)
+            asked.append(Asked(comment_id, sketch(body)))
             yield Excerpt(
                 body=body,
                 post_title=title,
@@ -118,10 +128,11 @@ def _parents(conn: sqlite3.Connection, parent_id: int | None) -> tuple[str, ...]
     return tuple(body for (body,) in conn.execute(_PARENTS, limits).fetchall())
 
 
-def _store(conn: sqlite3.Connection, ctx: Context, comment_id: int, annotation: Annotation) -> None:
+def _store(conn: sqlite3.Connection, ctx: Context, about: Asked, annotation: Annotation) -> None:
     now = stamp(ctx.clock.now())
     columns = {
-        "comment_id": comment_id,
+        "comment_id": about.comment_id,
+        "sketch": about.sketch,
         "sentiment": annotation.sentiment,
         "sarcasm_detected": annotation.sarcasm_detected,
         "has_reasoning": annotation.has_reasoning,
@@ -132,10 +143,10 @@ def _store(conn: sqlite3.Connection, ctx: Context, comment_id: int, annotation: 
         "now": now,
     }
     conn.execute(_ANNOTATE, columns)
-    conn.execute(_MARK_NEW, (ctx.run_id, comment_id))
+    conn.execute(_MARK_NEW, (ctx.run_id, about.comment_id))
     conn.executemany(
         _ADD_TICKER,
-        [(comment_id, stance.ticker, stance.sentiment, now) for stance in annotation.tickers],
+        [(about.comment_id, stance.ticker, stance.sentiment, now) for stance in annotation.tickers],
     )
 
 

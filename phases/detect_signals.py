@@ -1,7 +1,8 @@
 """Phase 4: turn the day's analysed comments into signals, one ticker after the other.
 
 A day's sample is what all its runs picked, so a second run adds to the first one's signals instead of
-replacing them by its own, smaller view. Comments later than `as_of` change nothing.
+replacing them by its own, smaller view. Comments later than `as_of` change nothing, and a text that many
+accounts paste counts once, for the first of them.
 
 A signal is one row for its ticker, type and UTC day. A later run of the day updates it and links it anew to
 its comments, unless a position was opened on it: then its direction stays, and a day that turned against it
@@ -21,6 +22,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from phases.config import Config, read_config, start_system
+from phases.copies import first_of_each
 from phases.signal_rules import (
     Evidence,
     Mentions,
@@ -44,8 +46,11 @@ _TICKERS: Final = f"SELECT count(DISTINCT t.ticker) {_SAMPLE}"
 
 _EVIDENCE: Final = f"""
 SELECT DISTINCT t.ticker, c.id, c.author, t.sentiment, c.has_reasoning, c.sarcasm_detected, c.ai_confidence,
-  c.author_trust_score {_SAMPLE} ORDER BY t.ticker, c.id
+  c.author_trust_score, c.sketch, c.created_utc {_SAMPLE} ORDER BY t.ticker, c.created_utc, c.id
 """
+
+_SKETCH: Final = 8
+"""The column of the evidence that holds the text's sketch."""
 
 _PRIOR_MENTIONS: Final = """
 SELECT count(*) FROM comment_tickers t JOIN comments c ON c.id = t.comment_id
@@ -148,7 +153,7 @@ def _findings(
     by_ticker = groupby(conn.execute(_EVIDENCE, facts), key=itemgetter(0))
     for done, (ticker, rows) in enumerate(by_ticker, start=1):
         ctx.raise_if_stopping()
-        evidence = [_evidence(row) for row in rows]
+        evidence = [_evidence(row) for row in _originals(list(rows))]
         fired = [signal for rule in (quality, consensus) if (signal := rule(evidence, config))]
         for signal in fired:
             mentions = Mentions(
@@ -161,8 +166,14 @@ def _findings(
         ctx.progress(done, total, "ticker")
 
 
+def _originals(rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    """Return the comments on a ticker, oldest first, without those that copy an older one."""
+    firsts = first_of_each([row[_SKETCH] for row in rows])
+    return [row for index, row in enumerate(rows) if firsts[index] == index]
+
+
 def _evidence(row: Sequence[Any]) -> Evidence:
-    _, comment_id, author, sentiment, has_reasoning, is_sarcastic, ai_confidence, trust = row
+    _, comment_id, author, sentiment, has_reasoning, is_sarcastic, ai_confidence, trust, *_ = row
     return Evidence(
         comment_id=comment_id,
         author=author,

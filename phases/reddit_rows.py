@@ -39,11 +39,12 @@ ON CONFLICT (reddit_id) DO UPDATE SET
   author = CASE WHEN comments.author IS NULL THEN NULL ELSE excluded.author END,
   body = CASE WHEN comments.body IS NULL OR excluded.body IS NULL THEN NULL
     WHEN comments.analyzed_at IS NULL THEN excluded.body ELSE comments.body END,
-  reasoning_summary = CASE WHEN excluded.body IS NULL THEN NULL ELSE comments.reasoning_summary END
+  reasoning_summary = CASE WHEN excluded.body IS NULL THEN NULL ELSE comments.reasoning_summary END,
+  sketch = CASE WHEN excluded.body IS NULL THEN NULL ELSE comments.sketch END
 """
 
 _PURGE = """
-UPDATE comments SET author = NULL, body = NULL, reasoning_summary = NULL
+UPDATE comments SET author = NULL, body = NULL, reasoning_summary = NULL, sketch = NULL
 WHERE reddit_id = ? AND body IS NOT NULL
 """
 

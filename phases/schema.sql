@@ -57,6 +57,7 @@ CREATE TABLE comments (
   ai_confidence REAL CHECK (ai_confidence BETWEEN 0 AND 1),
   author_trust_score REAL CHECK (author_trust_score BETWEEN 0 AND 1),
   analyzer TEXT,                -- which analyser answered
+  sketch TEXT,                  -- what copies of a long enough text have in common (see copies.py)
   analyzed_at TEXT,
   conviction_score REAL CHECK (conviction_score BETWEEN 0 AND 1), -- set when its author's totals took it in
   CHECK ((analyzed_at IS NULL) = (sentiment IS NULL)),

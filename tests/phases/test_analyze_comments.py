@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from phases.analyze_comments import PAGE, analyze_comments
 from phases.analyzers.lexicon import NAME, LexiconAnalyzer
 from phases.annotations import MAX_SUMMARY_CHARS, MAX_TICKERS, sanitized
+from phases.copies import sketch
 from phases.tools import AnalyzerUnavailable, Annotation, Excerpt, Mapper, TickerSentiment
 from statemachine.contract import RunStopping
 
@@ -137,6 +138,17 @@ def test_annotations_are_stored_with_their_tickers_and_their_analyser(
     assert ctx.results["comments_analyzed"] == 2
     assert ctx.results["analyzers"] == {"fake": 2}
     assert ctx.steps == [(1, 2, "comment"), (2, 2, "comment")]
+
+
+def test_of_a_long_text_a_sketch_is_stored_to_tell_copies_by(
+    conn: sqlite3.Connection, make_ctx: Any, tools: Any, rows: Any, post_id: int
+) -> None:
+    text = "I bought all that I could because the float is locked and the shorts have to cover"
+    pick(rows, post_id, 1, body=text)
+
+    analyze(conn, make_ctx(tools(annotate=answer)))
+
+    assert rows.all("SELECT sketch FROM comments") == [(sketch(text),)]
 
 
 def test_an_author_without_a_known_trust_gets_the_default(

@@ -369,6 +369,34 @@ def test_a_comment_that_two_runs_of_the_day_picked_counts_once(
     assert signals(rows) == [("GME", "quality", "bullish", 2, 2)]
 
 
+def test_a_text_that_many_accounts_paste_counts_once_for_the_first_of_them(
+    conn: sqlite3.Connection, make_ctx: Any, rows: Any, post_id: int
+) -> None:
+    pasted = "1 2 3 4 5"
+    later = say(rows, post_id, 1, sketch=pasted, created_utc="2025-03-12T17:00:00.000Z")
+    (first,) = say(rows, post_id, 1, sketch="1 2 3 x y", created_utc="2025-03-12T16:00:00.000Z")
+    say(rows, post_id, 8, sketch=pasted, created_utc="2025-03-12T17:30:00.000Z")
+
+    detect(conn, make_ctx())
+    assert signals(rows) == []
+
+    (own,) = say(rows, post_id, 1, sketch="6 7 8 9 0")
+    detect(conn, make_ctx())
+    assert signals(rows) == [("GME", "quality", "bullish", 2, 2)]
+    assert rows.all("SELECT comment_id FROM signal_comments ORDER BY 1") == [(first,), (own,)]
+    assert later != [first]
+
+
+def test_one_loud_author_is_one_author(
+    conn: sqlite3.Connection, make_ctx: Any, rows: Any, post_id: int
+) -> None:
+    say(rows, post_id, 40, author="u_loud")
+
+    detect(conn, make_ctx())
+
+    assert signals(rows) == []
+
+
 def test_a_run_of_another_day_starts_anew(
     conn: sqlite3.Connection, make_ctx: Any, tools: Any, rows: Any, post_id: int
 ) -> None:

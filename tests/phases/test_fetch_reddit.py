@@ -342,7 +342,7 @@ def analyze(conn: sqlite3.Connection, reddit_id: str) -> None:
     conn.execute(
         "UPDATE comments SET sentiment = 'bullish', ai_confidence = 0.8, "
         "analyzed_at = '2025-03-12T18:00:00.000Z', has_reasoning = 1, "
-        "reasoning_summary = 'because of the body' WHERE reddit_id = ?",
+        "reasoning_summary = 'because of the body', sketch = '1 2 3 4 5' WHERE reddit_id = ?",
         (reddit_id,),
     )
     conn.commit()
@@ -357,10 +357,10 @@ def test_a_deletion_purges_the_text_and_what_may_quote_it_and_keeps_our_own_word
     fetch([deleted(comment("c1")), comment("c2")], run_id=2)
 
     row = conn.execute(
-        "SELECT author, body, reasoning_summary, sentiment, has_reasoning, ai_confidence FROM comments "
-        "WHERE reddit_id = 'c1'"
+        "SELECT author, body, reasoning_summary, sketch, sentiment, has_reasoning, ai_confidence "
+        "FROM comments WHERE reddit_id = 'c1'"
     ).fetchone()
-    assert row == (None, None, None, "bullish", 1, 0.8)
+    assert row == (None, None, None, None, "bullish", 1, 0.8)
 
 
 def test_who_has_no_text_counts_as_nobody(conn: sqlite3.Connection, fetch: Fetch) -> None:
