@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from phases.prices.circuit import BreakerOpen
 from phases.prices.csv import COLUMNS, CsvPrices
 from phases.prices.sample import SamplePrices
 from phases.sample import SAMPLE_AS_OF
-from phases.tools import Bar, PricesUnavailable, Quote
+from phases.tools import Bar, NoPrice, PricesUnavailable, Quote, Split
 
 REAL = Path(__file__).parents[3] / "shared/data/wsb/market_prices_2020-09_2021.csv"
 CALENDAR = ExchangeCalendar()
@@ -220,6 +221,55 @@ def test_other_columns_blanks_case_and_a_missing_volume_are_tolerated(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("written", "ratio"),
+    [
+        ("7", Fraction(7)), ("7:1", Fraction(7)), ("3:2", Fraction(3, 2)), ("1:10", Fraction(1, 10)),
+        ("0.1", Fraction(1, 10)), ("0.333333", Fraction(1, 3)), ("", None), ("0", None), ("1", None),
+        ("nan", None),
+    ],
+)  # fmt: skip
+def test_a_split_counts_from_the_opening_bell_of_its_day(
+    tmp_path: Path, written: str, ratio: Fraction | None
+) -> None:
+    prices = prices_from(
+        tmp_path,
+        "GME,2020-11-30,70,71,69,70,5,",
+        f"GME,2020-12-01,10,11,9,10,5,{written}",
+        header=",".join([*COLUMNS, "Split"]),
+    )
+    bell = at(TUESDAY, 14, 30)
+    expected = [Split(at=bell, ratio=ratio)] if ratio else []
+
+    assert prices.splits("GME", at(FIRST_DAY), bell) == expected
+    assert prices.splits("GME", bell, at(date(2020, 12, 31))) == []
+    assert prices.splits("GME", at(FIRST_DAY), bell - timedelta(seconds=1)) == []
+    assert prices.splits("TSLA", at(FIRST_DAY), bell) == []
+
+
+def test_a_day_without_a_usable_price_still_tells_its_split(tmp_path: Path) -> None:
+    prices = prices_from(tmp_path, "GME,2020-12-01,,,,,,7:1", header=",".join([*COLUMNS, "split"]))
+
+    assert [one.ratio for one in prices.splits("GME", at(FIRST_DAY), at(date(2020, 12, 31)))] == [7]
+    assert prices.ignored == {"unusable_price": 1}
+
+
+def test_a_file_without_the_column_knows_no_splits(tmp_path: Path) -> None:
+    prices = prices_from(tmp_path, "GME,2020-12-01,1,2,1,2,5")
+
+    assert prices.splits("GME", at(FIRST_DAY), at(date(2020, 12, 31))) == []
+
+
+@pytest.mark.parametrize("written", ["-7", "seven", "7:0", "100000", "7/1/1"])
+def test_a_split_that_cannot_be_one_is_named_by_file_and_line(tmp_path: Path, written: str) -> None:
+    prices = prices_from(
+        tmp_path, f"GME,2020-12-01,1,2,1,2,5,{written}", header=",".join([*COLUMNS, "split"])
+    )
+
+    with pytest.raises(PricesUnavailable, match=rf"line 2: '{written}' is no split; write 7:1 .*; mend"):
+        prices.splits("GME", at(FIRST_DAY), at(TUESDAY))
+
+
+@pytest.mark.parametrize(
     ("lines", "complaint"),
     [
         pytest.param(["GME,2020-12-01,1,2,x1,2,5"], "line 2: 'x1' is not a number", id="no number"),
@@ -332,6 +382,55 @@ def test_the_one_warning_of_an_outage_names_what_was_left_out() -> None:
         prices.warn_if_open(warn)
 
     assert said == [("price_source_down", {"source": "dead", "skipped": ["D", "E"]})]
+
+
+def test_a_ticker_without_a_usable_price_is_an_answer_and_no_failure() -> None:
+    class Unknowing(Dead):
+        def quote(self, ticker: str, at: datetime) -> Quote | None:  # noqa: ARG002 - as above
+            self.asked += 1
+            raise NoPrice("nothing of that ticker") if self.asked % 3 == 0 else PricesUnavailable("no answer")
+
+    source = Unknowing()
+    prices = Breaker(source)
+
+    told = [ask(partial(prices.quote, "GME", at(TUESDAY))) for _ in range(8)]
+
+    assert "BreakerOpen" not in told
+    assert source.asked == 8
+
+
+def test_a_source_that_knows_no_splits_has_none() -> None:
+    assert list(Breaker(Dead()).splits("GME", at(FIRST_DAY), at(TUESDAY))) == []
+
+
+def test_splits_are_asked_for_through_the_breaker(tmp_path: Path) -> None:
+    header = ",".join([*COLUMNS, "split"])
+    prices = Breaker(prices_from(tmp_path, "GME,2020-12-01,10,11,9,10,5,7", header=header))
+
+    assert [one.ratio for one in prices.splits("GME", at(FIRST_DAY), at(date(2020, 12, 2)))] == [7]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("GME,2020-12-01,1,1,2,1,0", [("prices_refused", {"source": "csv", "refused": 1})]),
+        ("GME,2020-12-01,1,2,1,2,0", []),
+        ("GME,2020-11-28,1,2,1,2,5", []),
+    ],
+    ids=["a crossed bar", "a bar without volume", "a day without a session"],
+)
+def test_prices_that_are_not_believed_are_counted_in_one_warning(
+    tmp_path: Path, line: str, told: list[tuple[str, dict[str, Any]]]
+) -> None:
+    prices, said = Breaker(prices_from(tmp_path, line)), list[tuple[str, dict[str, Any]]]()
+    prices.quote("GME", at(TUESDAY, 22))
+
+    def warn(type: str, _message: str, /, **context: Any) -> None:
+        said.append((type, context))
+
+    prices.warn_of_refused(warn)
+
+    assert said == told
 
 
 # --- the bundled sample ---
