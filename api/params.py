@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from api.model import model_problem
 from api.settings import Settings, instant
 from statemachine.clock import stamp
 from statemachine.contract import Json
@@ -122,8 +123,8 @@ def _check_archives(paths: list[Path]) -> None:
 
 
 def _analyzer(named: str, settings: Settings) -> str:
-    if named == "llm" and not (settings.llm_base_url and settings.llm_model):
-        raise BadParam("analyzer", "llm wants PHASELINE_LLM_BASE_URL and PHASELINE_LLM_MODEL; set them first")
+    if named == "llm" and (problem := model_problem(settings)):
+        raise BadParam("analyzer", problem)
     return named
 
 

@@ -25,7 +25,11 @@ def pseudonymizer(db: Path) -> Callable[[str], str]:
 
     Raises `DatabaseUnusable` where the key can't be read or made.
     """
-    key = _key(Path(f"{os.path.realpath(db)}-key"))
+    return keyed_by(_key(Path(f"{os.path.realpath(db)}-key")))
+
+
+def keyed_by(key: bytes) -> Callable[[str], str]:
+    """Return a keyed hash: a word for each text, which nobody without the key can foresee."""
 
     def pseudonym(name: str) -> str:
         digest = hmac.new(key, name.encode("utf-8", "surrogatepass"), hashlib.sha256)

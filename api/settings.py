@@ -71,6 +71,7 @@ PricesName = Annotated[
     str, StringConstraints(pattern=r"^(sample|yfinance|schwab|csv:[^\x00-\x1f]+)$", max_length=4096)
 ]
 AnalyzerName = Literal["lexicon", "llm"]
+Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Printable = Annotated[str, StringConstraints(pattern=r"^[ -~]+$", min_length=7, max_length=500)]
@@ -110,6 +111,15 @@ class Settings(BaseSettings):
     llm_api_key: Secret | None = Field(None, description="the key for that server")
     llm_max_cost_usd: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = Field(
         None, description="US dollars that one run may spend"
+    )
+    llm_input_usd_per_mtok: Price | None = Field(
+        None, description="the model's price of a million input tokens, in US dollars"
+    )
+    llm_output_usd_per_mtok: Price | None = Field(
+        None, description="the same for output tokens, thoughts included"
+    )
+    llm_timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
+        60, description="seconds that one request to the model may take in all"
     )
     allowed_hosts: Annotated[tuple[Word, ...], BeforeValidator(_split)] = Field(
         LOOPBACK_HOSTS, min_length=1, description="Host names to answer to, with any port unless one is said"

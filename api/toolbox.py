@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from secrets import SystemRandom
 from typing import Final
 
+from api.model import hider, host_of, model_problem
 from api.params import ARCHIVE, CSV
 from api.pseudonym import pseudonymizer
 from api.settings import Settings
 from api.version import version
 from phases.analyzers.lexicon import LexiconAnalyzer
+from phases.analyzers.llm.analyzer import LlmAnalyzer, ModelSettings
+from phases.analyzers.llm.endpoint import Address, connector
+from phases.analyzers.llm.pricing import Prices as ModelPrices
 from phases.calendar import ExchangeCalendar
+from phases.model_calls import NANO_PER_USD
 from phases.prices.csv import CsvPrices
 from phases.prices.sample import SamplePrices
 from phases.sample import SampleSource
@@ -33,7 +39,9 @@ from phases.tools import (
 from statemachine.clock import SystemClock
 from statemachine.contract import Json
 
-ANALYZERS: Final[Mapping[str, Callable[[], Analyzer]]] = {"lexicon": LexiconAnalyzer}
+ANALYZERS: Final = ("lexicon", "llm")
+Keyed = Callable[[str], str]
+"""A keyed hash, from a text to a word that nobody without the key can foresee."""
 
 
 def build_tools(params: Mapping[str, Json], settings: Settings) -> Tools:
@@ -43,19 +51,53 @@ def build_tools(params: Mapping[str, Json], settings: Settings) -> Tools:
         as_of=instant(params["as_of"]),
         subreddit=params["subreddit"],
         source=_source(params["source"], settings),
-        analyzer=build_analyzer(params["analyzer"]),
+        analyzer=build_analyzer(params["analyzer"], settings, keyed=pseudonymizer(settings.db)),
         prices=_prices(params["prices"], calendar),
         calendar=calendar,
         pseudonym=pseudonymizer(settings.db),
     )
 
 
-def build_analyzer(name: str) -> Analyzer:
+def build_analyzer(name: str, settings: Settings, *, keyed: Keyed) -> Analyzer:
     """Return the analyser of that name; raises `AnalyzerUnavailable`."""
-    if name not in ANALYZERS:
+    if name == "llm":
+        return _model(settings, keyed)
+    if name != "lexicon":
         known = ", ".join(ANALYZERS)
         raise AnalyzerUnavailable(f"the analyzer {name} is not part of this version; it has {known}")
-    return ANALYZERS[name]()
+    return LexiconAnalyzer()
+
+
+def _model(of: Settings, keyed: Keyed) -> Analyzer:
+    if problem := model_problem(of):
+        raise AnalyzerUnavailable(problem)
+    assert of.llm_base_url is not None, "there was no problem"
+    assert of.llm_model is not None, "the same"
+    address = Address(
+        base_url=of.llm_base_url,
+        host=host_of(of.llm_base_url),
+        model=of.llm_model,
+        key=of.llm_api_key.get_secret_value() if of.llm_api_key else None,
+    )
+    most = of.llm_max_cost_usd
+    settings = ModelSettings(
+        address=address,
+        fence=lambda content_hash: keyed(f"fence {content_hash}"),
+        hide=hider(of),
+        prices=_model_prices(of),
+        max_cost_nano_usd=None if most is None else int(Decimal(str(most)) * NANO_PER_USD),
+        timeout_s=of.llm_timeout_s,
+    )
+    return LlmAnalyzer(settings, connector(address, SystemClock().monotonic))
+
+
+def _model_prices(of: Settings) -> ModelPrices | None:
+    if of.llm_input_usd_per_mtok is None or of.llm_output_usd_per_mtok is None:
+        return None
+    return ModelPrices(
+        input_usd_per_mtok=Decimal(str(of.llm_input_usd_per_mtok)),
+        output_usd_per_mtok=Decimal(str(of.llm_output_usd_per_mtok)),
+    )
 
 
 def _source(name: str, settings: Settings) -> Source:

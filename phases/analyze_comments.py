@@ -3,6 +3,10 @@
 A comment that any run has annotated keeps its annotations: paid answers are never bought twice. New ones are
 written in groups, each made durable by a check point, so that a crash loses at most one group. An analyser
 never sees an author's name, and what it says is sanitised before it is stored.
+
+What an analyser left unanswered goes to its fallback, in a second pass and under the fallback's own name.
+So an analyser that turns out to be broken fails the run before anything was answered in its stead, and a
+resumed run asks it again.
 """
 
 from __future__ import annotations
@@ -14,9 +18,11 @@ from typing import Any, Final, NamedTuple
 
 from phases.annotations import sanitized
 from phases.copies import sketch
+from phases.model_calls import KeptCalls
 from phases.stamps import stamp
-from phases.tools import AnalyzerUnavailable, Annotation, Context, Excerpt
+from phases.tools import Analyzer, AnalyzerUnavailable, Annotation, Calls, Context, Desk, Excerpt
 from phases.trust import UNKNOWN_AUTHOR
+from statemachine.contract import StopPhase
 
 PAGE: Final = 200
 """Comments read at a time; no SELECT stays open while rows are written."""
@@ -50,7 +56,7 @@ _ANNOTATE: Final = """
 UPDATE comments SET sentiment = :sentiment, sarcasm_detected = :sarcasm_detected,
   has_reasoning = :has_reasoning, reasoning_summary = :reasoning_summary, ai_confidence = :confidence,
   author_trust_score = coalesce(author_trust_score, :unknown_author), analyzer = :analyzer,
-  sketch = :sketch, analyzed_at = :now
+  sketch = :sketch, model_call_id = :model_call_id, analyzed_at = :now
 WHERE id = :comment_id AND analyzed_at IS NULL
 """
 
@@ -84,25 +90,57 @@ def analyze_comments(conn: sqlite3.Connection, ctx: Context) -> None:
     """Annotate the picked comments of this run that have a text and no annotations yet.
 
     Raises:
-        AnalyzerUnavailable: The analyser can't work, or left more than half of the comments unanswered; the
-            answers that it did give are kept.
+        AnalyzerUnavailable: The analyser can't work, or more than half of the comments have no answer; the
+            answers that there are are kept.
     """
     (total,) = conn.execute(_COUNT, {"run_id": ctx.run_id}).fetchone()
     analyzer = ctx.tools.analyzer
+    calls = KeptCalls(conn, ctx.run_id, ctx.clock.now)
+    try:
+        answered = _annotated(conn, ctx, analyzer, calls, before=0, total=total)
+        if ctx.remaining_s() <= 0:
+            ctx.checkpoint()
+            return  # the driver ends a late run; a resumed one asks the same analyser again
+        if analyzer.fallback and answered < total:
+            answered += _annotated(conn, ctx, analyzer.fallback, calls, before=answered, total=total)
+    except (AnalyzerUnavailable, StopPhase):
+        ctx.checkpoint()  # keeps what was paid for; raises by itself where the run stops
+        raise
+    _report(conn, ctx, calls)
+    _judge(ctx, answered, total)
+
+
+def _annotated(
+    conn: sqlite3.Connection, ctx: Context, analyzer: Analyzer, calls: Calls, *, before: int, total: int
+) -> int:
+    """Have an analyser annotate all that waits, and return how many it has answered.
+
+    `before` is how many of `total` were answered before it.
+    """
     asked: deque[Asked] = deque()
     answered = 0
-    annotations = analyzer.annotate_all(_excerpts(conn, ctx.run_id, asked), ctx.map)
+    annotations = analyzer.annotate_all(_excerpts(conn, ctx.run_id, asked), _desk(ctx, calls))
     for done, annotation in enumerate(annotations, start=1):
         about = asked.popleft()
         clean = sanitized(annotation) if annotation else None
         if clean:
             _store(conn, ctx, about, clean)
             answered += 1
-        ctx.progress(done, total, "comment")
+        ctx.progress(before + (answered if analyzer.fallback else done), total, "comment")
         if done % analyzer.batch == 0:
             ctx.checkpoint()
-    _report(conn, ctx)
-    _judge(ctx, answered, total)
+    return answered
+
+
+def _desk(ctx: Context, calls: Calls) -> Desk:
+    return Desk(
+        map=ctx.map,
+        calls=calls,
+        clock=ctx.clock,
+        remaining_s=ctx.remaining_s,
+        raise_if_stopping=ctx.raise_if_stopping,
+        warn=ctx.warn,
+    )
 
 
 def _excerpts(conn: sqlite3.Connection, run_id: int, asked: deque[Asked]) -> Iterator[Excerpt]:
@@ -140,6 +178,7 @@ def _store(conn: sqlite3.Connection, ctx: Context, about: Asked, annotation: Ann
         "confidence": annotation.confidence,
         "unknown_author": UNKNOWN_AUTHOR,
         "analyzer": annotation.analyzer,
+        "model_call_id": annotation.model_call_id,
         "now": now,
     }
     conn.execute(_ANNOTATE, columns)
@@ -150,11 +189,13 @@ def _store(conn: sqlite3.Connection, ctx: Context, about: Asked, annotation: Ann
     )
 
 
-def _report(conn: sqlite3.Connection, ctx: Context) -> None:
+def _report(conn: sqlite3.Connection, ctx: Context, calls: KeptCalls) -> None:
     analyzers: dict[str, int] = dict(conn.execute(_ANALYZERS, (ctx.run_id,)).fetchall())
     ctx.results["comments_analyzed"] = sum(analyzers.values())
     ctx.results["comments_reused"] = conn.execute(_REUSED, (ctx.run_id,)).fetchone()[0]
     ctx.results["analyzers"] = analyzers
+    if model := calls.summary():
+        ctx.results["model"] = model
 
 
 def _judge(ctx: Context, answered: int, total: int) -> None:

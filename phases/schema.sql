@@ -37,6 +37,28 @@ CREATE TABLE reddit_posts (
   fetched_at TEXT NOT NULL
 ) STRICT;
 
+-- Every call to a model that has ended: paid for once, and read again wherever the same is shown.
+CREATE TABLE model_calls (
+  id INTEGER PRIMARY KEY,
+  run_id INTEGER NOT NULL REFERENCES analysis_runs (id), -- the run that paid
+  content_hash TEXT NOT NULL CHECK (length(content_hash) = 64), -- model, prompt and all that was shown
+  attempt INTEGER NOT NULL CHECK (attempt IN (1, 2)), -- 2 is the repair
+  model TEXT NOT NULL,          -- as asked for
+  served_model TEXT,            -- as the server names it
+  prompt_version TEXT NOT NULL,
+  prompt_hash TEXT NOT NULL CHECK (length(prompt_hash) = 64), -- of the messages as sent
+  outcome TEXT NOT NULL,
+  is_answer INTEGER NOT NULL CHECK (is_answer IN (0, 1)),
+  reply TEXT,                   -- the body as it came, secrets hidden
+  input_tokens INTEGER CHECK (input_tokens >= 0),
+  output_tokens INTEGER CHECK (output_tokens >= 0),
+  cost_nano_usd INTEGER CHECK (cost_nano_usd >= 0), -- US dollars times 10^9; NULL where no price is known
+  created_at TEXT NOT NULL,
+  CHECK (is_answer = 0 OR reply IS NOT NULL)
+) STRICT;
+CREATE INDEX model_calls_by_content ON model_calls (content_hash) WHERE is_answer = 1;
+CREATE INDEX model_calls_by_run ON model_calls (run_id);
+
 CREATE TABLE comments (
   id INTEGER PRIMARY KEY,
   analysis_run_id INTEGER NOT NULL REFERENCES analysis_runs (id), -- the run that saw it first
@@ -58,6 +80,7 @@ CREATE TABLE comments (
   author_trust_score REAL CHECK (author_trust_score BETWEEN 0 AND 1),
   analyzer TEXT,                -- which analyser answered
   sketch TEXT,                  -- what copies of a long enough text have in common (see copies.py)
+  model_call_id INTEGER REFERENCES model_calls (id), -- the reply that it was read from
   analyzed_at TEXT,
   conviction_score REAL CHECK (conviction_score BETWEEN 0 AND 1), -- set when its author's totals took it in
   CHECK ((analyzed_at IS NULL) = (sentiment IS NULL)),

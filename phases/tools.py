@@ -14,7 +14,7 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Final, Literal, Protocol, TypeVar, runtime_checkable
 
-from statemachine.contract import RunContext
+from statemachine.contract import Clock, RunContext
 
 Sentiment = Literal["bullish", "bearish", "neutral"]
 
@@ -147,7 +147,9 @@ class Annotation:
     reasoning_summary: str | None = None
     """`None` unless `has_reasoning`."""
     analyzer: str
-    """Which analyser answered, for example `lexicon-2`."""
+    """Which analyser answered, for example `lexicon-2` or `llm:gpt-4o-mini/1`."""
+    model_call_id: int | None = None
+    """The kept call (`Calls`) that it was read from; `None` where no model was asked."""
 
 
 class Mapper(Protocol):
@@ -158,6 +160,70 @@ class Mapper(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One request to a model that has ended, and what came of it."""
+
+    content_hash: str
+    """SHA-256 (hex) of the model's name, the prompt's version and all that the model was shown."""
+    attempt: int
+    """1, or 2 for the repair."""
+    model: str
+    """The model that was asked for."""
+    prompt_version: str
+    prompt_hash: str
+    """SHA-256 (hex) of the messages as they were sent."""
+    outcome: str
+    """A name of `phases.analyzers.llm.outcomes`."""
+    is_answer: bool
+    """Whether an annotation can be read from `reply`."""
+    served_model: str | None = None
+    """The model that the server says has answered."""
+    reply: str | None = None
+    """The body as it came, secrets hidden; `None` where none came."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    """As the server counted them; `None` where it didn't."""
+    cost_nano_usd: int | None = None
+    """US dollars times 10^9, rounded up; `None` where no price is known."""
+
+
+class Calls(Protocol):
+    """Keeps every call to a model, so that an answer is paid for once. For the thread of the run only."""
+
+    def recall(self, content_hash: str) -> tuple[int, str] | None:
+        """Return the number and the reply of the newest kept answer to that content."""
+        ...
+
+    def keep(self, call: ModelCall) -> int:
+        """Keep a call and return its number; durable with the next check point."""
+        ...
+
+    def cost_nano_usd(self) -> int:
+        """Return what this run has cost so far, in US dollars times 10^9."""
+        ...
+
+    def answers(self) -> int:
+        """Return how many answers this run has got from a model so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What an analyser may use while it works for one run."""
+
+    map: Mapper
+    """Runs a pure function on the run's workers."""
+    calls: Calls
+    clock: Clock
+    remaining_s: Callable[[], float]
+    """Seconds left before the run's hard limit."""
+    raise_if_stopping: Callable[[], None]
+    """Raises where the run was cancelled or is to stop."""
+    warn: Callable[..., None]
+    """`RunContext.warn`."""
+
+
 class Analyzer(Protocol):
     """Annotates comments."""
 
@@ -166,12 +232,15 @@ class Analyzer(Protocol):
     """Comments between two check points: five where an answer costs money, more where it costs nothing."""
     free_picks: int
     """How many comments of a run it takes at no cost; 0 where each answer is paid for."""
+    fallback: Analyzer | None
+    """Who answers where this one could not; its answers carry its own name."""
 
-    def annotate_all(self, excerpts: Iterable[Excerpt], run_map: Mapper) -> Iterator[Annotation | None]:
+    def annotate_all(self, excerpts: Iterable[Excerpt], desk: Desk) -> Iterator[Annotation | None]:
         """Yield one annotation an excerpt, in order; `None` where that one could not be annotated.
 
-        CPU-bound analysers give their pure function to `run_map`; network-bound ones keep their own few
-        requests in flight. Raises `AnalyzerUnavailable` when going on is useless.
+        CPU-bound analysers give their pure function to `desk.map`; network-bound ones keep their own few
+        requests in flight, and none while they yield: the phase then writes. Raises `AnalyzerUnavailable`
+        when going on is useless.
         """
         ...
 

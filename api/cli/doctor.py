@@ -16,6 +16,7 @@ import click
 from api.cli.exits import Exit
 from api.cli.options import json_option, settings, settings_flags
 from api.cli.text import as_json, put, put_table
+from api.model import host_of, model_problem
 from api.pipeline import load_pipeline
 from api.settings import Settings, SettingsError
 from statemachine.errors import PhaselineError
@@ -44,7 +45,7 @@ class Finding:
 def doctor(as_json_: bool) -> Exit:
     """Check that this machine can run an analysis.
 
-    Looks at Python, SQLite, the phases, the database and its folder; exits with 1 if it can't.
+    Looks at Python, SQLite, the phases, the database, its folder and the model; exits with 1 if it can't.
     """
     of = settings()
     redact = redactor(of.secrets())
@@ -134,6 +135,17 @@ def _reddit(of: Settings) -> tuple[Grade, str]:
     return "ok", f"the application {of.reddit_client_id} can be tried; it was not asked"
 
 
+def _model(of: Settings) -> tuple[Grade, str]:
+    if of.analyzer != "llm" and not (of.llm_base_url or of.llm_model):
+        return "ok", "no model is set; the embedded analyzer needs none"
+    if problem := model_problem(of):
+        return "fail" if of.analyzer == "llm" else "warn", problem
+    assert of.llm_base_url, "there was no problem"
+    key = "with a key" if of.llm_api_key else "without a key"
+    cap = f"at most ${of.llm_max_cost_usd:g} a run" if of.llm_max_cost_usd else "no cost cap"
+    return "ok", f"{of.llm_model} at {host_of(of.llm_base_url)}, {key}, {cap}; not asked now"
+
+
 CHECKS: Final[Mapping[str, Callable[[Settings], tuple[Grade, str]]]] = {
     "python": _python,
     "sqlite": _sqlite,
@@ -143,4 +155,5 @@ CHECKS: Final[Mapping[str, Callable[[Settings], tuple[Grade, str]]]] = {
     "privacy": _privacy,
     "server": _door,
     "reddit": _reddit,
+    "model": _model,
 }

@@ -14,7 +14,7 @@ from phases.analyzers.opinion import Opinion, model
 from phases.analyzers.reading import Reading, read
 from phases.analyzers.reasoning import has_reasoning, summary
 from phases.analyzers.stance import Cue, cues_by_symbol, sentiment_of
-from phases.tools import Annotation, Excerpt, Mapper, Sentiment, TickerSentiment
+from phases.tools import Analyzer, Annotation, Desk, Excerpt, Sentiment, TickerSentiment
 
 NAME: Final = "lexicon-2"
 
@@ -36,10 +36,11 @@ class LexiconAnalyzer:
     name = NAME
     batch = 200
     free_picks = 20_000  # some ten seconds of work
+    fallback: Analyzer | None = None
 
-    def annotate_all(self, excerpts: Iterable[Excerpt], run_map: Mapper) -> Iterator[Annotation | None]:
+    def annotate_all(self, excerpts: Iterable[Excerpt], desk: Desk) -> Iterator[Annotation | None]:
         """Yield one annotation an excerpt, in order; this analyser always has an answer."""
-        yield from run_map(annotate, excerpts)
+        yield from desk.map(annotate, excerpts)
 
 
 def annotate(excerpt: Excerpt) -> Annotation:

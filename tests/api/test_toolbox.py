@@ -51,9 +51,9 @@ def test_a_tool_that_is_not_part_of_this_version_says_so(
         build_tools({**PARAMS, **params}, make_settings())
 
 
-def test_an_unknown_analyzer_names_those_there_are() -> None:
-    with pytest.raises(AnalyzerUnavailable, match="lexicon"):
-        build_analyzer("crystal")
+def test_an_unknown_analyzer_names_those_there_are(make_settings: MakeSettings) -> None:
+    with pytest.raises(AnalyzerUnavailable, match="lexicon, llm"):
+        build_analyzer("crystal", make_settings(), keyed=str)
 
 
 def test_tools_are_built_when_a_phase_first_asks_and_once() -> None:

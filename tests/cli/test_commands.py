@@ -277,6 +277,7 @@ def test_the_doctor_finds_a_healthy_machine(phaseline: Phaseline) -> None:
         "privacy",
         "server",
         "reddit",
+        "model",
     }
     assert "fail" not in findings.values()
 

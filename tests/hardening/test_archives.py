@@ -26,7 +26,7 @@ import phases.prioritize_comments
 import phases.sources.records
 import statemachine.redaction
 from api.cli.text import clean as clean_for_terminals
-from phases.analyzers.lexicon import LexiconAnalyzer
+from phases.analyzers.lexicon import annotate
 from phases.sources.archive import MAX_UNPACKED_BYTES, ArchiveSource
 from phases.sources.lines import MAX_LINE_BYTES
 from phases.tools import Excerpt, Skipped, SourceItem, SourceUnavailable
@@ -142,11 +142,8 @@ def patterns() -> dict[str, Callable[[str], object]]:
     return found
 
 
-LEXICON = LexiconAnalyzer()
-
-
 def whole(text: str) -> object:
-    return list(LEXICON.annotate_all([Excerpt(body=text)], map))
+    return annotate(Excerpt(body=text))
 
 
 READERS = {**patterns(), "redactor": redactor(["secret"]), "terminal": clean_for_terminals, "lexicon": whole}

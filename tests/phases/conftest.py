@@ -20,11 +20,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from phases.tools import (
+    Analyzer,
     Annotation,
     Bar,
     Comment,
+    Desk,
     Excerpt,
-    Mapper,
     Post,
     Quote,
     Session,
@@ -176,12 +177,13 @@ class FakeAnalyzer:
     name: str = "fake"
     batch: int = 5
     free_picks: int = 0
+    fallback: Analyzer | None = None
     shown: list[Excerpt] = field(default_factory=list)
 
     def annotate_all(
         self,
         excerpts: Iterable[Excerpt],
-        run_map: Mapper,  # noqa: ARG002 - the contract's name; a fake needs no workers
+        desk: Desk,  # noqa: ARG002 - the contract's name; a fake needs nothing
     ) -> Iterator[Annotation | None]:
         for excerpt in excerpts:
             self.shown.append(excerpt)

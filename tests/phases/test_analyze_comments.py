@@ -17,7 +17,7 @@ from phases.analyze_comments import PAGE, analyze_comments
 from phases.analyzers.lexicon import NAME, LexiconAnalyzer
 from phases.annotations import MAX_SUMMARY_CHARS, MAX_TICKERS, sanitized
 from phases.copies import sketch
-from phases.tools import AnalyzerUnavailable, Annotation, Excerpt, Mapper, TickerSentiment
+from phases.tools import AnalyzerUnavailable, Annotation, Desk, Excerpt, TickerSentiment
 from statemachine.contract import RunStopping
 
 BULLISH = Annotation(
@@ -267,9 +267,10 @@ class HastyAnalyzer:
 
     name: str = "hasty"
     batch: int = 3
+    fallback: None = None
 
-    def annotate_all(self, excerpts: Iterable[Excerpt], run_map: Mapper) -> Iterator[Annotation | None]:
-        yield from list(run_map(echo, list(excerpts)))
+    def annotate_all(self, excerpts: Iterable[Excerpt], desk: Desk) -> Iterator[Annotation | None]:
+        yield from list(desk.map(echo, list(excerpts)))
 
 
 def echo(excerpt: Excerpt) -> Annotation:

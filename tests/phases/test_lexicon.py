@@ -28,6 +28,7 @@ from phases.analyzers.text import clean
 from phases.analyzers.tokens import tokenize
 from phases.analyzers.universe import data_lines
 from phases.tools import Annotation, Excerpt, Sentiment
+from tests.desks import bare_desk
 
 ROOT = Path(__file__).parents[2]
 LABELS = ROOT.parent / "shared" / "data" / "labels"
@@ -356,7 +357,9 @@ def test_the_analyser_answers_in_order_on_the_workers_it_is_given() -> None:
         given_to.append(function)
         return map(function, items)
 
-    answers = list(LexiconAnalyzer().annotate_all([Excerpt(body=body) for body in bodies], run_map))
+    answers = list(
+        LexiconAnalyzer().annotate_all([Excerpt(body=body) for body in bodies], bare_desk(run_map))
+    )
 
     assert answers == [annotate_text(body) for body in bodies]
     assert given_to == [annotate]
