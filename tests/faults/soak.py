@@ -13,7 +13,10 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -44,7 +47,7 @@ class Goal:
 
 @dataclass(slots=True)
 class Soak:
-    """What was lived through so far."""
+    """What was lived through so far, one life after the other."""
 
     server: Server
     plain_server: Server
@@ -54,10 +57,14 @@ class Soak:
     cuts: Figures = field(default_factory=Figures)
     twice: Figures = field(default_factory=Figures)
     races: Figures = field(default_factory=Figures)
-    began_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.simulation = Simulation(self.server)
+
+    @property
+    def figures(self) -> tuple[Figures, Figures, Figures, Figures]:
+        """Histories, power cuts, double kills and races."""
+        return self.simulation.figures, self.cuts, self.twice, self.races
 
     def rounds(self) -> Iterator[Soak]:
         """Go on, a round at a time, until there was as much of each as asked."""
@@ -89,46 +96,88 @@ class Soak:
         some = range(1 + first % STRIDE, OPERATIONS, STRIDE)
         sweep_twice(self.server, [first], lambda count: [at for at in some if at <= count], self.twice)
 
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What several soaks side by side have found."""
+
+    soaks: Sequence[Soak]
+    took_s: float
+
+    def _sum(self, figures: Callable[[Soak], Figures]) -> Figures:
+        each = [figures(soak) for soak in self.soaks]
+        return Figures(
+            cases=sum(one.cases for one in each),
+            lives=sum(one.lives for one in each),
+            kills=sum(one.kills for one in each),
+            problems=[problem for one in each for problem in one.problems],
+        )
+
     @property
     def problems(self) -> list[str]:
         """Every violation."""
-        return [
-            problem
-            for figures in (self.simulation.figures, self.cuts, self.twice, self.races)
-            for problem in figures.problems
-        ]
+        return [problem for soak in self.soaks for figures in soak.figures for problem in figures.problems]
 
     def __str__(self) -> str:
-        """Return the report, as Markdown."""
-        histories, took_s = self.simulation.figures, time.monotonic() - self.began_s
-        outcomes = ", ".join(f"{count:,} {name}" for name, count in self.simulation.outcomes.most_common())
-        versions = f"Python {sys.version.split()[0]} and SQLite {sqlite3.sqlite_version}"
+        """Return the figures as Markdown."""
+        histories, cuts, twice, races = (self._sum(lambda soak, at=at: soak.figures[at]) for at in range(4))
+        outcomes: Counter[str] = sum((soak.simulation.outcomes for soak in self.soaks), Counter())
+        ends = ", ".join(f"{count:,} {name}" for name, count in outcomes.most_common())
+        versions = f"Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}"
         rows = [
-            (f"seeded histories: {self.simulation.seeds:,}; lives", histories.lives, histories),
-            ("disks rebuilt after a power cut", self.cuts.cases, self.cuts),
-            ("a second kill, in the recovery", self.twice.cases, self.twice),
-            (f"races of {RACERS} processes", self.races.cases, self.races),
+            (
+                f"lives, in {sum(soak.simulation.seeds for soak in self.soaks):,} seeded histories",
+                histories.lives,
+                histories,
+            ),
+            ("disks rebuilt after a power cut", cuts.cases, cuts),
+            ("a second kill, in the recovery", twice.cases, twice),
+            (f"races of {RACERS} processes", races.cases, races),
         ]
-        table = [f"| {name} | {count:,} | {len(each.problems)} |" for name, count, each in rows]
         return "\n".join(
             [
                 "| what | times | violations |",
                 "|---|--:|--:|",
-                *table,
+                *(f"| {name} | {count:,} | {len(each.problems)} |" for name, count, each in rows),
                 "",
-                f"Of the lives {histories.kills:,} were killed. The runs of the histories: {outcomes}.",
-                f"It took {took_s / 60:.0f} minutes, with {versions}.",
-                *self.problems,
+                f"Of the lives {histories.kills:,} were killed. The runs of the histories: {ends}.",
+                "",
+                f"{self.took_s / 60:.0f} minutes, {len(self.soaks)} at a time; {versions}.",
+                *(f"\n{problem}" for problem in self.problems),
             ]
         )
 
 
-def _report(soak: Soak, asked: argparse.Namespace) -> str:
-    return (
-        "# A soak\n\n"
-        f"`python -m tests.faults.soak --lives {asked.lives} --cuts {asked.cuts} --races {asked.races} "
-        f"--seed {asked.seed}` wrote this.\n\n{soak}\n"
+def soak(asked: argparse.Namespace, shim: Path) -> Found:
+    """Soak as asked, and print and keep what was found after each round."""
+    began_s, jobs = time.monotonic(), range(asked.jobs)
+    goal = Goal(-(-asked.lives // asked.jobs), -(-asked.cuts // asked.jobs), -(-asked.races // asked.jobs))
+    with ExitStack() as stack, ThreadPoolExecutor(asked.jobs) as pool:
+        soaks = [
+            Soak(
+                stack.enter_context(Server(shim)),
+                stack.enter_context(Server(None)),
+                random.Random(f"{asked.seed}/{job}"),
+                goal,
+            )
+            for job in jobs
+        ]
+        rounds = [one.rounds() for one in soaks]
+        while any(list(pool.map(lambda one: next(one, None), rounds))):
+            found = Found(soaks, time.monotonic() - began_s)
+            sys.stdout.write(f"{found}\n\n")
+            sys.stdout.flush()
+            if asked.report is not None:
+                asked.report.write_text(_report(found, asked), encoding="utf-8")
+        return found
+
+
+def _report(found: Found, asked: argparse.Namespace) -> str:
+    command = (
+        f"python -m tests.faults.soak --lives {asked.lives} --cuts {asked.cuts} --races {asked.races} "
+        f"--jobs {asked.jobs} --seed {asked.seed}"
     )
+    return f"# A soak\n\nWritten by `{command}`.\n\n{found}\n"
 
 
 def main() -> int:
@@ -139,6 +188,9 @@ def main() -> int:
     parser.add_argument("--lives", type=int, default=100_000)
     parser.add_argument("--cuts", type=int, default=50_000)
     parser.add_argument("--races", type=int, default=1_000)
+    parser.add_argument(
+        "--jobs", type=int, default=4, help="how many at a time; a life waits more than it works"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     parser.add_argument("--report", type=Path, help="a Markdown file to write the figures to")
     asked = parser.parse_args()
@@ -146,16 +198,7 @@ def main() -> int:
         shim = built_shim(Path(folder))
         if shim is None:
             sys.exit("there is no C compiler (cc) here to build the shim with")
-        sys.stdout.write(f"seed {asked.seed}\n")
-        with Server(shim) as server, Server(None) as plain_server:
-            goal = Goal(asked.lives, asked.cuts, asked.races)
-            soak = Soak(server, plain_server, random.Random(asked.seed), goal)
-            for so_far in soak.rounds():
-                sys.stdout.write(f"{so_far}\n\n")
-                sys.stdout.flush()
-                if asked.report is not None:
-                    asked.report.write_text(_report(so_far, asked))
-    return bool(soak.problems)
+        return bool(soak(asked, shim).problems)
 
 
 if __name__ == "__main__":
