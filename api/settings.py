@@ -131,7 +131,9 @@ class Settings(BaseSettings):
     )
     reddit_client_id: Word | None = Field(None, description="Reddit's id of this application")
     reddit_client_secret: Secret | None = Field(None, description="its secret")
-    reddit_user_agent: Printable | None = Field(None, description="how it names itself to Reddit")
+    reddit_user_agent: Printable | None = Field(
+        None, description="how it names itself to Reddit, on one line of ASCII"
+    )
     reddit_login_url: Url = Field("https://www.reddit.com", description="where Reddit gives out tokens")
     reddit_api_url: Url = Field("https://oauth.reddit.com", description="where Reddit answers")
     log_format: Literal["plain", "json"] = Field("plain", description="one line of text or of JSON a record")

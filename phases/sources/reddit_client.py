@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import configparser
 import io
+import re
 from collections.abc import Callable
 from typing import Any, Final, Self, cast
 
@@ -54,7 +55,8 @@ EXCHANGE_S: Final = 90.0
 MAX_BODY_BYTES: Final = 64 * 2**20
 """The largest page in the recordings has half a MiB."""
 PIECE_BYTES: Final = 2**16
-MAX_REASON_CHARS: Final = 40
+
+_WORD: Final = re.compile(r"[A-Za-z]+(_[A-Za-z]+){0,4}")
 
 
 class RedditClient:
@@ -194,8 +196,8 @@ class _Door(prawcore.Requestor):
         if status == TOO_MANY or is_transient(status):
             return
         if status not in SUCCESSES or "error" in answer:
-            said = answer.get("error", status)
-            raise SourceUnavailable(WRONG_CREDENTIALS.format(said=f"{status}, {_word(said)}"))
+            said = f"{status} {_word(answer.get('error'))}".strip()
+            raise SourceUnavailable(WRONG_CREDENTIALS.format(said=said))
         given = answer.get("access_token"), answer.get("expires_in"), answer.get("scope")
         if not (isinstance(given[0], str) and isinstance(given[1], int) and isinstance(given[2], str)):
             raise BadAnswer("its login gives no token")
@@ -242,6 +244,5 @@ def _reason(body: bytes) -> str:
 
 
 def _word(value: object) -> str:
-    """Return a short word of Reddit's, fit to stand in a sentence."""
-    text = str(value)[:MAX_REASON_CHARS]
-    return text if text.isascii() and text.isprintable() else ""
+    """Return a word of Reddit's, fit to stand in a sentence; nothing that could be a secret sent back."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""

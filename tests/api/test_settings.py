@@ -69,6 +69,27 @@ def test_reddits_own_names_are_read_too_and_ours_are_stronger(monkeypatch: pytes
     assert load().reddit_client_id == "ours"
 
 
+def test_where_reddit_is_has_to_be_said_with_our_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDDIT_API_URL", "https://elsewhere.example")
+    assert load().reddit_api_url == "https://oauth.reddit.com"
+
+    monkeypatch.setenv("PHASELINE_REDDIT_API_URL", "https://elsewhere.example/")
+    assert load().reddit_api_url == "https://elsewhere.example"
+
+
+@pytest.mark.parametrize("name", ["reddit_api_url", "reddit_login_url"])
+def test_the_applications_secret_is_sent_in_the_open_to_this_machine_only(name: str) -> None:
+    assert load({name: "http://127.0.0.1:9"})
+    with pytest.raises(SettingsError, match="must begin with https://"):
+        load({name: "http://reddit.example"})
+
+
+@pytest.mark.parametrize("agent", ["short", "two\nlines of it", "naïve agent"])
+def test_a_user_agent_has_to_fit_a_header(agent: str) -> None:
+    with pytest.raises(SettingsError, match="reddit-user-agent"):
+        load({"reddit_user_agent": agent})
+
+
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHASELINE_TOKEN", "")
 

@@ -7,7 +7,9 @@ run. SECURITY.md says so.
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,8 @@ from tests.api.world import AS_OF, services_of, until_idle
 from tests.hardening.canaries import BASE_URL, SETTINGS, everything, leaks
 from tests.hardening.conftest import Command
 from tests.hardening.leaking import WAYS
+from tests.replay.recordings import TOKEN_PATH
+from tests.replay.server import Answer, Asked, serving
 
 PATHS = (
     "/runs", "/runs/1", "/runs/1/status", "/runs/1/events", "/runs/1/stream", "/runs/1/diagram", "/machine",
@@ -147,6 +151,52 @@ def test_what_the_caller_puts_into_params_is_shown_to_whoever_may_read_the_run(c
 
     assert client.get("/runs/1").json()["params"]["note"] == "no secret"
     assert "no secret" not in client.get("/runs/1/status").text
+
+
+# --- live Reddit ---
+
+TOKEN = "canary20-token"
+"""What the real client gets from a login; it is in no setting, so only care keeps it in."""
+
+
+def reflecting(asked: Asked, *, login_works: bool) -> Answer:
+    """Answer with what came in, the worst that a server can say."""
+    if asked.path == TOKEN_PATH and login_works:
+        return Answer({"access_token": TOKEN, "token_type": "bearer", "expires_in": 3600, "scope": "*"})
+    sent = asked.headers["authorization"]
+    return Answer({"reason": sent, "error": sent}, 403, {"location": f"/{sent}"})
+
+
+@pytest.mark.parametrize("login_works", [True, False])
+def test_a_failure_of_the_real_reddit_client_lets_no_secret_out(
+    capfd: pytest.CaptureFixture[str], *, login_works: bool
+) -> None:
+    with serving(partial(reflecting, login_works=login_works)) as server:
+        settings = load(
+            {
+                "phases": "phases:PHASES",
+                "source": "reddit",
+                "reddit_client_id": "an-id",
+                "reddit_login_url": server.url,
+                "reddit_api_url": server.url,
+                "log_level": "DEBUG",
+            }
+        )
+        configure(settings)
+        with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+            client.headers["authorization"] = f"Bearer {SETTINGS['TOKEN']}"
+            client.post("/analyze", json={})
+            until_idle(client)
+            answers = "".join(client.get(path).text for path in PATHS)
+            status = client.get("/runs/1/status").json()
+
+    sent = server.asked[0].headers["authorization"].removeprefix("Basic ")
+    told = "".join(capfd.readouterr()) + answers + stored()
+    assert SETTINGS["REDDIT_CLIENT_SECRET"] in b64decode(sent).decode()
+    assert "(403)" in status["error_message"]
+    assert "PRAW" not in status["error_message"]
+    assert sent not in told
+    assert leaks(told) == []
 
 
 # --- comments ---

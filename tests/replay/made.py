@@ -147,12 +147,12 @@ class MadeReddit:
         return sum(1 + self._size(each) for each in self._below[f"t1_{name}"])
 
     def _more(self, ids: Sequence[str]) -> list[Row]:
-        """Return flat comments, breadth first, and a `more` for what is below and doesn't fit."""
+        """Return a flat list, replies behind what they answer, and a `more` for what doesn't fit."""
         flat, waiting = [], list(ids)
         while waiting and len(flat) < PER_CALL:
             name = waiting.pop(0)
             flat.append(thing("t1", {**self._rows[name], "replies": ""}))
-            waiting.extend(self._below[f"t1_{name}"])
+            waiting[:0] = self._below[f"t1_{name}"]
         parents = dict.fromkeys(self._rows[name]["parent_id"] for name in waiting)
         return flat + [
             self._link(parent, [name for name in waiting if self._rows[name]["parent_id"] == parent])
