@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,17 @@ def gate(conn: sqlite3.Connection, ctx: Any) -> None:
     ctx.checkpoint()
 
 
+def hold(conn: sqlite3.Connection, ctx: Any) -> None:
+    """Wait at the gate with the write transaction open."""
+    note(conn, ctx)
+    gate(conn, ctx)
+
+
+def look(conn: sqlite3.Connection, ctx: Any) -> None:
+    """Tell how this process shares the interpreter."""
+    ctx.results["switch_s"] = sys.getswitchinterval()
+
+
 def break_down(conn: sqlite3.Connection, ctx: Any) -> None:
     """Fail, with a secret in the message."""
     ctx.warn("unwell", "it is going to break", figure=1)
@@ -32,5 +44,7 @@ def break_down(conn: sqlite3.Connection, ctx: Any) -> None:
 
 QUICK = [(1, "First note", note), (5, "Second note", note)]
 GATED = [(1, "First note", note), (2, "Gate", gate), (3, "Last note", note)]
+HOLDING = [(1, "Hold", hold)]
+CURIOUS = [(1, "Look", look)]
 BROKEN = [(1, "First note", note), (2, "Break down", break_down)]
 EMPTY: list[Any] = []

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from api.server import _listening, _url
+from api.server import SWITCH_S, _listening, _url
 from statemachine.store import Run, RunReader
 from tests.api.world import AS_OF, HERE, Gate
 
@@ -196,6 +196,15 @@ def test_a_run_whose_server_was_killed_goes_on_by_itself(start: Start, gate: Gat
         "advance",
     ]
     reader.close()
+
+
+@pytest.mark.slow
+def test_a_phase_that_computes_hands_the_interpreter_over_soon(start: Start) -> None:
+    server = start("CURIOUS")
+    server.ask("POST", "/analyze", {})
+
+    assert b"event: end" in server.ask("GET", "/runs/1/stream").read()
+    assert server.run().results == {"switch_s": pytest.approx(SWITCH_S)}
 
 
 @pytest.mark.slow
