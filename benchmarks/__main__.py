@@ -10,7 +10,19 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import accept, boundary, disk, growth, guard, report, startup, status, syncs, web
+from benchmarks import (
+    accept,
+    boundary,
+    disk,
+    growth,
+    guard,
+    report,
+    responsiveness,
+    startup,
+    status,
+    syncs,
+    web,
+)
 from benchmarks.rounds import ROUNDS, Figure
 
 BENCHMARKS = {
@@ -21,6 +33,7 @@ BENCHMARKS = {
     "accept": accept.figures,
     "status": status.figures,
     "web": web.figures,
+    "responsiveness": responsiveness.figures,
     "startup": startup.figures,
     "guard": guard.figures,
 }

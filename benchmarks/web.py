@@ -14,27 +14,27 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loads import WAYS
-from benchmarks.rounds import Figure, Target, quantile, taking_turns
+from benchmarks.rounds import Figure, Target
 
 CONNECTIONS = 32
 BURST_S = 1
 STARTS = 15
-READS = 100
 PAUSE_S = 0.005
 
 
 class Client:
-    """One connection that stays open."""
+    """One connection that stays open, and a count of all answers by the first digit of their status."""
 
     def __init__(self, port: int) -> None:
         """Connect to the loopback."""
         self.port = port
+        self.answers = Counter[int]()
         self._http = http.client.HTTPConnection("127.0.0.1", port)
 
     def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Client:
         self._http.request(method, path, content, {"content-type": "application/json"} if content else {})
         answer = self._http.getresponse()
         said: dict[str, Any] = json.loads(answer.read())
-        assert answer.status < 400, said
+        self.answers[answer.status // 100] += 1
         return said
 
     def run_to_end(self, run_id: int) -> dict[str, Any]:
@@ -53,17 +53,13 @@ class Client:
             never.wait(PAUSE_S)
         return status
 
-    @contextmanager
-    def running(self, way: str) -> Generator[str]:
-        """Keep a run busy in one way; yield the path of its status."""
-        run_id = self.ask("POST", "/analyze", {"params": {"way": way}})["run_id"]
-        path = f"/runs/{run_id}/status"
+    def run_busy(self, way: str) -> int:
+        """Start a run that is busy in one way until it is cancelled; return its id once it is at work."""
+        run_id: int = self.ask("POST", "/analyze", {"params": {"way": way}})["run_id"]
         never = threading.Event()
-        while self.ask("GET", path)["step_current"] is None:
+        while self.ask("GET", f"/runs/{run_id}/status")["step_current"] is None:
             never.wait(PAUSE_S)
-        yield path
-        self.ask("POST", f"/runs/{run_id}/cancel")
-        self.run_to_end(run_id)
+        return run_id
 
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
@@ -72,9 +68,7 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
         client = Client(port)
         yield _starting(client, rounds)
         if shutil.which("wrk"):
-            with client.running("rests") as path:
-                yield _throughput(port, path, rounds)
-        yield from _latencies(client, rounds)
+            yield _throughput(port, f"/runs/{client.run_busy('rests')}/status", rounds)
 
 
 @contextmanager
@@ -138,26 +132,3 @@ def _ours_ms(client: Client) -> float:
     began = time.monotonic()
     run = client.ask("POST", "/analyze", {"params": {"way": "returns"}})
     return (float(client.run_to_end(run["run_id"])["results"]["began"]) - began) * 1e3
-
-
-def _latencies(client: Client, rounds: int) -> Iterator[Figure]:
-    """Yield how soon a status is answered while a phase works, to a phase that rests."""
-    taken: dict[str, list[list[float]]] = {way: [] for way in WAYS if way != "returns"}
-    for _ in range(rounds):
-        for way, waits_ms in taken.items():
-            with client.running(way) as path:
-                ours, _ = taking_turns(lambda: client.ask("GET", path), _nothing, READS, pause_s=PAUSE_S)
-                waits_ms.append(ours.wall_ms)
-    idle = taken.pop("rests")
-    for way, waits_ms in taken.items():
-        for share, word in [(0.5, "p50"), (0.99, "p99")]:
-            yield Figure(
-                what=f"GET status while a phase {way}, and while it rests: {word}",
-                unit="ms",
-                ours=[quantile(each, share) for each in waits_ms],
-                floor=[quantile(each, share) for each in idle],
-                target=Target(5) if "map" in way else None,
-            )
-
-
-def _nothing() -> None: ...

@@ -375,6 +375,25 @@ def test_a_runner_that_is_handed_in_recovers_and_stays_open(make_settings: MakeS
     runner.close()
 
 
+def test_while_a_phase_holds_the_write_lock_answers_come_from_reads(serve: Serve, gate: Gate) -> None:
+    client = serve("HOLDING")
+    client.post("/analyze", json=gate.body, headers={"idempotency-key": "one"})
+    arrived = gate.wait_for_arrival()
+
+    looks = [
+        client.get(path).status_code for path in ("/runs", "/runs/1/status", "/runs/1/events", "/metrics")
+    ]
+    refusals = [client.post(path).status_code for path in ("/analyze", "/runs/1/resume")]
+    replayed = client.post("/analyze", json=gate.body, headers={"idempotency-key": "one"})
+    cancel = client.post("/runs/1/cancel").status_code
+    os.close(arrived)
+    until_idle(client)
+
+    assert (looks, refusals, cancel) == ([200] * 4, [409] * 2, 202)
+    assert (replayed.status_code, replayed.json()["run_id"]) == (202, 1)
+    assert client.get("/runs/1/status").json()["error_code"] == "cancelled"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [("SQLITE_BUSY", 503, "store_busy"), ("SQLITE_IOERR", 500, "internal_error")],
