@@ -119,9 +119,7 @@ def _reddit(settings: Settings) -> RedditSource:
         login_url=settings.reddit_login_url,
         api_url=settings.reddit_api_url,
     )
-    source = RedditSource(app, SystemClock(), SystemRandom().random, keep=Path(f"{settings.db}-reddit"))
-    source.check()
-    return source
+    return RedditSource(app, SystemClock(), SystemRandom().random, keep=Path(f"{settings.db}-reddit"))
 
 
 def _prices(name: str, calendar: Calendar) -> Prices:

@@ -15,16 +15,16 @@ later there is nothing left to see: such a run is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from phases.sources.records import Wanted, read_object
 from phases.sources.reddit_app import RedditApp, check
 from phases.sources.reddit_outcomes import Down, Refused, outage, subreddit_refused
 from phases.sources.reddit_pace import Pace
-from phases.sources.reddit_tree import Link, Object, Thing, Tree, listing, more_things, page
+from phases.sources.reddit_tree import Link, Object, Thing, Tree, listing, mended, more_things, page
 from phases.stamps import stamp
 from phases.tools import Post, PostEnd, Skipped, SourceItem, SourceUnavailable
 from statemachine.contract import Clock
@@ -60,15 +60,11 @@ class RedditSource:
         self._jitter = jitter
         self._keep = keep
 
-    def check(self) -> None:
-        """Raise `SourceUnavailable` unless Reddit can be tried; asks nobody."""
-        check(self._app.client_id, bool(self._app.client_secret))
-
     def read(
         self, *, subreddit: str, as_of: datetime, progress: Progress, remaining_s: Callable[[], float]
     ) -> Iterator[SourceItem]:
         """Yield the hot posts, each with its comments and its `PostEnd`; progress counts posts."""
-        self.check()
+        check(self._app.client_id, bool(self._app.client_secret))
         from phases.sources.reddit_client import RedditClient  # noqa: PLC0415  # PRAW is an extra
 
         seen = self._seen(as_of)
@@ -136,8 +132,7 @@ class _Reading:
 
     def post(self, data: Object) -> Iterator[SourceItem]:
         """Yield one post and its comments."""
-        row: Mapping[str, Any] = {**data, **self._seen}
-        item = read_object(row, self._wanted)
+        item = read_object(mended({**data, **self._seen}), self._wanted)
         yield item
         if not isinstance(item, Post):
             return
@@ -184,8 +179,7 @@ class _Reading:
                 "api/morechildren/", link_id=f"t3_{post_id}", children=",".join(link.children), sort=SORT
             )
             return more_things(answer)
-        comment_id = link.parent.removeprefix("t1_")
-        return page(self._client.get(f"comments/{post_id}/_/{comment_id}", limit=PAGE_COMMENTS, sort=SORT))
+        return page(self._client.get(f"comments/{post_id}/_/{link.parent}", limit=PAGE_COMMENTS, sort=SORT))
 
 
 def _end(post_id: str, tree: Tree, spent: int) -> PostEnd:

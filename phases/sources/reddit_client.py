@@ -97,7 +97,7 @@ class RedditClient:
                 if answer != "":  # what prawcore makes of an empty body
                     return answer
                 failure: Down = BadAnswer("its answer is empty")
-            except prawcore.BadJSON:
+            except (prawcore.BadJSON, RecursionError):  # the latter for brackets within brackets without end
                 failure = BadAnswer("its answer is no JSON")
             except Down as down:
                 failure = down

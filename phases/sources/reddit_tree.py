@@ -7,6 +7,7 @@ its own. Answers are taken as they come: in any order, twice, with parents missi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,11 @@ from phases.tools import Comment, Skipped
 
 CHILDREN_PER_REQUEST: Final = 100
 """So many comments `morechildren` returns at most; longer lists have been answered with 413 and 414."""
+
+MAX_COUNT: Final = 10_000_000
+
+_ID: Final = re.compile(r"[0-9A-Za-z]{1,20}", re.ASCII)
+_PARENT: Final = re.compile(r"t1_(?P<comment>[0-9A-Za-z]{1,20})|t3_(?P<post>[0-9A-Za-z]{1,20})", re.ASCII)
 
 Object = Mapping[str, Any]
 Thing = tuple[str, Object]
@@ -77,7 +83,7 @@ class Link:
     number: int
     """The order in which they were found."""
     parent: str = field(compare=False)
-    """The full name of what the comments answer, such as `t1_abc`."""
+    """The id of what the comments answer."""
     children: tuple[str, ...] = field(compare=False)
     """Their ids; none where the thread goes on on a page of its own."""
 
@@ -99,7 +105,6 @@ class Tree:
     texts: int = 0
     """How many of the comments have a text."""
     _links: list[Link] = field(default_factory=list[Link])
-    _hidden: Counter[str] = field(default_factory=Counter[str])
     _known: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
     _refused: list[Link] = field(default_factory=list[Link])
 
@@ -134,10 +139,6 @@ class Tree:
         """Return the links that were not followed, or in vain."""
         return [*self._links, *self._refused]
 
-    def refused(self) -> bool:
-        """Return whether a link was followed in vain."""
-        return bool(self._refused)
-
     def best(self, limit: int) -> Iterator[Comment]:
         """Yield at most `limit` comments with a text, by score x replies, and every one without.
 
@@ -154,7 +155,9 @@ class Tree:
 
     def _ranked(self) -> Sequence[Comment]:
         """Return the comments with a text, best first; what was not fetched counts as replies too."""
-        replies = self._hidden + Counter(each.parent_id for each in self.comments.values() if each.parent_id)
+        replies = Counter(each.parent_id for each in self.comments.values())
+        for link in self.left():
+            replies[link.parent] += link.count
         return sorted(
             (comment for comment in self.comments.values() if comment.body is not None),
             key=lambda each: (-each.score * replies[each.reddit_id], -each.score, each.reddit_id),
@@ -173,7 +176,7 @@ class Tree:
         row = {**data, **self.seen}
         if data.get("score_hidden"):
             row.pop("score", None)
-        item = read_object(row, self.wanted)
+        item = read_object(mended(row), self.wanted)
         if isinstance(item, Skipped):
             self.skipped.append(item)
         elif isinstance(item, Comment) and item.reddit_id not in self.comments:
@@ -182,15 +185,32 @@ class Tree:
 
     def _add_more(self, data: Object) -> None:
         """Remember a link, once: an answer that leads back to itself would never end."""
-        parent, children, count = data.get("parent_id"), data.get("children"), data.get("count")
-        ids = tuple(map(str, cast("list[object]", children))) if isinstance(children, list) else ()
-        key = ids or (str(parent),)
-        if key in self._known or not isinstance(parent, str):
+        parent = _PARENT.fullmatch(str(data.get("parent_id")))
+        ids = _ids(data.get("children"))
+        if parent is None or not (ids or parent["comment"]):
+            return
+        key = ids or (parent[0],)
+        if key in self._known:
             return
         self._known.add(key)
-        behind = max(count if isinstance(count, int) else 0, len(ids))
-        self._hidden[parent.removeprefix("t1_")] += behind
-        heappush(self._links, Link(-behind, len(self._known), parent, ids))
+        count = data.get("count")
+        behind = max(min(count, MAX_COUNT) if isinstance(count, int) else 0, len(ids))
+        heappush(self._links, Link(-behind, len(self._known), parent["comment"] or parent["post"], ids))
+
+
+def mended(row: Object) -> Object:
+    """Return an object whose texts can be stored: JSON may write half of a character, UTF-8 can't."""
+    return {key: _whole(value) if isinstance(value, str) else value for key, value in row.items()}
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _ids(value: object) -> tuple[str, ...]:
+    """Return the ids in a list; they go into an address, so nothing else may."""
+    members = cast("list[object]", value) if isinstance(value, list) else []
+    return tuple(each for each in members if isinstance(each, str) and _ID.fullmatch(each))
 
 
 def _replies(data: Object) -> list[Thing]:

@@ -38,7 +38,7 @@ def test_a_run_gets_the_tools_that_its_params_have_pinned(make_settings: MakeSet
 @pytest.mark.parametrize(
     ("params", "error"),
     [
-        ({"source": "reddit"}, SourceUnavailable),
+        ({"source": "elsewhere"}, SourceUnavailable),
         ({"analyzer": "llm"}, AnalyzerUnavailable),
         ({"prices": "yfinance"}, PricesUnavailable),
         ({"prices": "csv:nowhere.csv"}, PricesUnavailable),
@@ -49,6 +49,20 @@ def test_a_tool_that_is_not_part_of_this_version_says_so(
 ) -> None:
     with pytest.raises(error):
         build_tools({**PARAMS, **params}, make_settings())
+
+
+def test_a_run_that_has_read_reddit_goes_on_without_credentials(make_settings: MakeSettings) -> None:
+    tools = build_tools({**PARAMS, "source": "reddit"}, make_settings())
+
+    with pytest.raises(SourceUnavailable, match="REDDIT_CLIENT_ID"):
+        next(
+            tools.source.read(
+                subreddit="x",
+                as_of=tools.as_of,
+                progress=lambda *_: None,
+                remaining_s=lambda: 60.0,
+            )
+        )
 
 
 def test_an_unknown_analyzer_names_those_there_are(make_settings: MakeSettings) -> None:

@@ -243,6 +243,43 @@ def test_links_without_end_end_with_the_budget(reader: Reader) -> None:
     assert end.reason == "budget"
 
 
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"parent_id": "t1_../../api/v1/me", "count": 0, "children": []},
+        {"parent_id": "t3_p1", "count": 0, "children": []},
+        {"parent_id": "t1_p1c0", "count": 3, "children": ["a,b", "../x", "\ud800", 7, None]},
+        {"parent_id": None, "count": "many", "children": "abc"},
+        {"children": ["abc"]},
+        {},
+    ],
+)
+def test_a_link_that_says_nothing_of_use_leads_nowhere(link: dict[str, Any]) -> None:
+    tree = Tree(WANTED, SEEN)
+    tree.add([("more", link)])
+
+    found = tree.next_link()
+
+    assert found is None or (found.parent, found.children) == ("p1c0", ())
+
+
+@pytest.mark.parametrize("count", [10**30, -5, 2.5, True, None])
+def test_a_count_beyond_reason_is_not_believed(count: object) -> None:
+    tree = Tree(WANTED, SEEN)
+    tree.add([("more", {"parent_id": "t3_p1", "count": count, "children": ["a"]})])
+
+    assert 1 <= sum(link.count for link in tree.left()) <= 10**7
+
+
+def test_half_a_character_does_not_reach_the_database() -> None:
+    tree = Tree(WANTED, SEEN)
+    tree.add([("t1", comment(0, "p1", body="calls \ud83d on 🚀", author="x\udc00"))])
+
+    (found,) = tree.best(1)
+
+    assert (found.body, found.author) == ("calls ? on 🚀", "x?")
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 414])
 def test_a_branch_that_reddit_refuses_is_left_and_said(reader: Reader, status: int) -> None:
     made = one(grown("p1", 30), page=10)
@@ -320,8 +357,11 @@ def test_replies_behind_a_link_count_as_replies() -> None:
     tree = Tree(WANTED, SEEN)
     more = {"parent_id": "t1_p1c1", "count": 50, "children": ["x"]}
     tree.add([("t1", comment(0, "p1", score=9)), ("t1", comment(1, "p1", score=1)), ("more", more)])
-
     assert [each.reddit_id for each in tree.best(1)] == ["p1c1"]
+
+    assert tree.next_link() is not None
+
+    assert [each.reddit_id for each in tree.best(1)] == ["p1c0"]  # it was followed, and nothing was there
 
 
 def test_comments_that_answer_each_other_in_a_ring_do_not_hang_the_choice() -> None:

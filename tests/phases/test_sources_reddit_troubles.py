@@ -27,6 +27,16 @@ WHOLE = MadeReddit({"p1": grown("p1", 12)})
 PAGE = "<html><body>whoa there, pardner! we'll be back soon</body></html>"
 
 
+@pytest.fixture(autouse=True)
+def _nobody_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where something waits past the clock, as prawcore does: nobody could interrupt it."""
+
+    def sleep(seconds: float) -> None:
+        raise AssertionError(f"asleep for {seconds} s")
+
+    monkeypatch.setattr("time.sleep", sleep)
+
+
 @pytest.fixture
 def reader() -> Reader:
     return Reader()
@@ -54,6 +64,7 @@ TROUBLES = {
     "JSON cut off": Answer(b'{"kind": "Listing", "data": {"children": ['),
     "an empty answer": Answer(b""),
     "bytes that are no text": Answer(b"\xff\xfe{"),
+    "brackets without end": Answer(b"[" * 100_000),
     "a server's error": Answer({}, 500),
     "Cloudflare's error": Answer(b"", 525),
     "429 as a page of HTML": Answer(PAGE.encode(), 429, HTML),
