@@ -13,7 +13,7 @@ from api.lifespan import lifespan
 from api.models import RunStatus
 from api.openapi import describe
 from api.pipeline import Pipeline, load_pipeline
-from api.routes import findings, page, runs, service
+from api.routes import decisions, findings, page, runs, service
 from api.security import Door
 from api.services import Services
 from api.settings import Settings, load
@@ -58,7 +58,7 @@ def create_app(
     app.state.services = services
     app.add_middleware(Door, settings=settings)
     problems.install(app)
-    for routes in (page, service, runs, findings):
+    for routes in (page, service, runs, findings, decisions):
         app.include_router(routes.router)
     add_status_route(app, services, response_model=RunStatus, tags=["runs"])
     describe(app)

@@ -24,7 +24,14 @@ _SUMMARY: Final = (
     "status", "entry_date", "entry_price", "unrealized_return_pct", "realized_return_pct", "hold_days",
 )  # fmt: skip
 _FLAGS: Final = frozenset(
-    {"has_reasoning", "is_emergence", "sarcasm_detected", "trailing_stop_active", "beat_benchmark"}
+    {
+        "has_reasoning",
+        "is_emergence",
+        "sarcasm_detected",
+        "trailing_stop_active",
+        "beat_benchmark",
+        "is_correct",
+    }
 )
 _SIGNAL: Final = """
     id, ticker, signal_type, signal_date, prediction, confidence, comment_count, sentiment_score,
@@ -229,6 +236,44 @@ def _nearest_exit(row: Row, price: float, trail: float) -> float | None:
     )
     distances = [abs(level - price) / price for level in levels if level is not None]
     return min(distances, default=None)
+
+
+# --- predictions ---
+
+
+_PREDICTION: Final = """
+    id, comment_id, ticker, sentiment, option_type, analysis_run_id, status, entry_date, strike_price,
+    expiration_date, contract_symbol, entry_premium, entry_basis, entered_at, last_checked_at, contracts,
+    contracts_remaining, current_premium, peak_premium, trailing_stop_active, simulated_return_pct,
+    is_correct, resolved_at, hitl_override, hitl_override_at, created_at"""
+
+
+def predictions(reader: RunReader, filters: Filters, *, cursor: int | None, limit: int) -> list[Row]:
+    """Return predictions, newest first, with their daily premiums and their sales."""
+    found = _filtered(reader, f"SELECT {_PREDICTION} FROM predictions", filters, cursor=cursor, limit=limit)
+    return _followed(reader, found)
+
+
+def prediction(reader: RunReader, prediction_id: int) -> Row:
+    """Return one prediction with its daily premiums and its sales."""
+    select = f"SELECT {_PREDICTION} FROM predictions WHERE id = ?"
+    return _followed(reader, [_one(reader, select, prediction_id, "prediction")])[0]
+
+
+def _followed(reader: RunReader, found: Sequence[Row]) -> list[Row]:
+    ids = [each["id"] for each in found]
+    outcomes = _parts(reader, "prediction_outcomes", ids, order="day_offset")
+    exits = _parts(reader, "prediction_exits", ids, order="id")
+    return [
+        {**each, "outcomes": outcomes.get(each["id"], []), "exits": exits.get(each["id"], [])}
+        for each in found
+    ]
+
+
+def _parts(reader: RunReader, table: str, ids: Sequence[int], *, order: str) -> dict[int, list[Row]]:
+    marks = ", ".join("?" * len(ids))
+    select = f"SELECT * FROM {table} WHERE prediction_id IN ({marks}) ORDER BY prediction_id, {order}"
+    return _grouped(_rows(reader, select, ids), "prediction_id")
 
 
 # --- the rest ---

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from api.closing import MAX_REASON_CHARS
 from api.params import Asked
 from api.settings import AnalyzerName, SourceName, Subreddit
 
@@ -13,6 +14,7 @@ ItemT = TypeVar("ItemT")
 Status = Literal["running", "completed", "failed"]
 Instant = Annotated[str, Field(description="ISO 8601, UTC, with Z", examples=["2020-12-01T18:00:00.000Z"])]
 Share = Annotated[float, Field(description="a share of one, not percent")]
+Verdict = Literal["correct", "incorrect", "excluded"]
 Dollars = Annotated[float, Field(description="US dollars")]
 
 
@@ -300,6 +302,97 @@ class PositionView(BaseModel):
     dte: int | None = Field(description="days to expiration at the last look")
     premium_change_pct: Share | None
     position_exits: list[ExitView]
+
+
+class CloseRequest(BaseModel):
+    """A person's sale."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    reason: str = Field(min_length=1, max_length=MAX_REASON_CHARS, description="kept with the sale")
+    quantity_pct: float = Field(
+        default=1.0,
+        description="how much of what is left, a share of one; rounded down to whole units, at least one",
+        json_schema_extra={
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+        },  # told, but checked later: it is answered with 400
+    )
+
+
+class ClosedView(BaseModel):
+    """A position after a sale, the sale, and how old its price was."""
+
+    position: PositionView
+    exit: ExitView
+    price_at: Instant = Field(description="when the price was made")
+    price_usable_until: Instant = Field(description="when the exchange opens next after that")
+
+
+class OutcomeView(BaseModel):
+    """What an option was worth on a day after its entry."""
+
+    day_offset: int = Field(description="calendar days since the entry")
+    premium: Dollars
+    underlying_price: Dollars | None
+    recorded_at: Instant
+
+
+class PredictionExitView(BaseModel):
+    """A simulated sale."""
+
+    id: int
+    exit_date: str
+    exited_at: Instant
+    exit_premium: Dollars
+    exit_reason: str
+    note: str | None
+    quantity_pct: Share = Field(description="of what was left")
+    contracts_exited: int
+    simulated_pnl: Dollars
+
+
+class PredictionView(BaseModel):
+    """What a comment's stance on a ticker would bring as an option. Premiums are for one share."""
+
+    id: int
+    comment_id: int
+    ticker: str
+    sentiment: Literal["bullish", "bearish"]
+    option_type: Literal["call", "put"]
+    analysis_run_id: int
+    status: Literal["unpriced", "tracking", "resolved"] = Field(
+        description="unpriced: no option could be had for it; it may come with a later run of that session"
+    )
+    entry_date: str = Field(description="the session in which it was, or might be, bought")
+    strike_price: Dollars | None
+    expiration_date: str | None
+    contract_symbol: str | None
+    entry_premium: Dollars | None
+    entry_basis: str | None
+    entered_at: Instant | None
+    last_checked_at: Instant | None
+    contracts: int | None
+    contracts_remaining: int | None
+    current_premium: Dollars | None
+    peak_premium: Dollars | None
+    trailing_stop_active: bool
+    simulated_return_pct: Share | None
+    is_correct: bool | None = Field(description="whether it would have gained; null until resolved")
+    resolved_at: Instant | None
+    hitl_override: Verdict | None = Field(description="a person's verdict, which counts instead")
+    hitl_override_at: Instant | None
+    created_at: Instant
+    outcomes: list[OutcomeView]
+    exits: list[PredictionExitView]
+
+
+class OverrideRequest(BaseModel):
+    """A person's verdict on a prediction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Verdict | None = Field(description="excluded: it counts for nobody; null takes a verdict back")
 
 
 class EvaluationView(BaseModel):

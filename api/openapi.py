@@ -19,15 +19,24 @@ EVERYWHERE: Final = {
 }
 OF_FINDINGS: Final = {404: "there is no such record", 503: "the database is busy or can't be used"}
 OF_RUNS: Final = {404: "there is no such run", 503: "the database is busy or can't be used"}
-OF_BODIES: Final = {400: "cut short", 413: "larger than 64 KiB", 415: "not JSON"}
+OF_BODIES: Final = {
+    400: "cut short, or a quantity that can't be sold",
+    413: "larger than 64 KiB",
+    415: "not JSON",
+}
 EXTRA: Final[dict[str, dict[int, str]]] = {
     "analyze": {409: "another run is active", 503: "the database is busy, or there is no thread"},
     "cancel_run": {409: "the run has ended", **OF_RUNS},
     "resume_run": {409: "the run can't be resumed, or another run is active", **OF_RUNS},
+    "close_position": {
+        404: "there is no such position",
+        409: "the position is closed",
+        503: "the database is busy or can't be used, or the last price is too old: see Retry-After",
+    },
     "get_diagram": {409: "the run was started with other phases", **OF_RUNS},
 }
 """Further answers of single operations; the others have those of their tag."""
-OF_TAGS: Final = {"runs": OF_RUNS, "findings": OF_FINDINGS, "service": {}}
+OF_TAGS: Final = {"runs": OF_RUNS, "findings": OF_FINDINGS, "decisions": OF_FINDINGS, "service": {}}
 STATUS_LINK: Final = {
     "operationId": "run_status",
     "parameters": {"run_id": "$response.body#/run_id"},

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.closing import AlreadyClosed, BadQuantity, NoPrice, NoSuchPosition
 from api.headers import SECURITY_HEADERS
 from api.params import BadParam
 from statemachine.connection import is_busy
@@ -55,6 +56,7 @@ class Answer:
 
 
 _SOON: Final = {"retry-after": "2"}
+_AFTER_A_RUN: Final = {"retry-after": "60"}
 
 
 def _invalid(error: RequestValidationError) -> dict[str, object]:
@@ -80,6 +82,10 @@ ANSWERS: Final[Mapping[type[Exception], Answer]] = {
     StoreBusy: Answer(503, "store_busy", headers=_SOON),
     DatabaseUnusable: Answer(503, "database_unusable", headers=_SOON),
     ThreadUnavailable: Answer(503, "no_thread", headers=_SOON),
+    BadQuantity: Answer(400, "bad_quantity"),
+    NoSuchPosition: Answer(404, "not_found"),
+    AlreadyClosed: Answer(409, "position_closed"),
+    NoPrice: Answer(503, "no_price", headers=_AFTER_A_RUN),
     Unavailable: Answer(503, "unavailable", headers=_SOON),
 }
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}

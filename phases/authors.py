@@ -44,9 +44,10 @@ SELECT created_utc, score, has_reasoning, conviction_score FROM comments
 WHERE author = :author AND analyzed_at IS NOT NULL AND created_utc <= :as_of ORDER BY id
 """
 
+# CROSS JOIN keeps SQLite from walking all resolved predictions for each author.
 _OUTCOMES: Final = """
 SELECT p.resolved_at, p.is_correct, p.hitl_override, p.hitl_override_at
-FROM comments c JOIN predictions p ON p.comment_id = c.id
+FROM comments c CROSS JOIN predictions p ON p.comment_id = c.id
 WHERE c.author = :author AND p.status = 'resolved' AND p.resolved_at <= :as_of ORDER BY p.resolved_at, p.id
 """
 

@@ -257,41 +257,56 @@ CREATE TABLE price_history (
   CHECK (low <= open AND low <= close AND high >= open AND high >= close)
 ) STRICT;
 
+-- What a comment's stance on a ticker would have brought as an option. Without a price it waits (unpriced) for
+-- a later run of the session in which it may be bought, and says nothing if none comes.
 CREATE TABLE predictions (
   id INTEGER PRIMARY KEY,
   comment_id INTEGER NOT NULL REFERENCES comments (id),
-  ticker TEXT NOT NULL,
+  ticker TEXT NOT NULL CHECK (length(ticker) BETWEEN 1 AND 10),
   sentiment TEXT NOT NULL CHECK (sentiment IN ('bullish', 'bearish')),
   option_type TEXT NOT NULL CHECK (option_type IN ('call', 'put')),
-  analysis_run_id INTEGER NOT NULL REFERENCES analysis_runs (id),
-  strike_price REAL,
+  analysis_run_id INTEGER NOT NULL REFERENCES analysis_runs (id), -- the run that wanted it first
+  entry_date TEXT NOT NULL CHECK (length(entry_date) = 10), -- the session in which it is, or may be, bought
+  status TEXT NOT NULL DEFAULT 'unpriced' CHECK (status IN ('tracking', 'resolved', 'unpriced')),
+  strike_price REAL CHECK (strike_price > 0),
   expiration_date TEXT,
   contract_symbol TEXT,
-  entry_premium REAL,
-  entry_date TEXT NOT NULL,
-  contracts INTEGER,
-  contracts_remaining INTEGER,
-  current_premium REAL,
-  peak_premium REAL,
+  entry_premium REAL CHECK (entry_premium > 0), -- US dollars for one share, as are all premiums
+  entry_basis TEXT,             -- which quote the entry used
+  entered_at TEXT,
+  last_checked_at TEXT,         -- the newest quote that was looked at
+  contracts INTEGER CHECK (contracts > 0),
+  contracts_remaining INTEGER CHECK (contracts_remaining BETWEEN 0 AND contracts),
+  current_premium REAL CHECK (current_premium >= 0),
+  peak_premium REAL CHECK (peak_premium >= 0),
   trailing_stop_active INTEGER NOT NULL DEFAULT 0 CHECK (trailing_stop_active IN (0, 1)),
-  status TEXT NOT NULL DEFAULT 'tracking' CHECK (status IN ('tracking', 'resolved', 'unpriced')),
-  simulated_return_pct REAL,
+  took_profit INTEGER NOT NULL DEFAULT 0 CHECK (took_profit IN (0, 1)),
+  simulated_return_pct REAL,    -- a share of one, of what would have been paid
   is_correct INTEGER CHECK (is_correct IN (0, 1)),
   resolved_at TEXT,
   hitl_override TEXT CHECK (hitl_override IN ('correct', 'incorrect', 'excluded')),
   hitl_override_at TEXT,
   accuracy_applied_at TEXT,     -- since then the author's accuracy knows of it; NULL again after an override
   created_at TEXT NOT NULL,
-  UNIQUE (comment_id, ticker)
+  UNIQUE (comment_id, ticker),
+  CHECK ((option_type = 'call') = (sentiment = 'bullish')),
+  CHECK ((status = 'unpriced') = (contracts IS NULL)),
+  CHECK ((contracts IS NULL) = (entry_premium IS NULL)),
+  CHECK ((status = 'resolved') = (resolved_at IS NOT NULL)),
+  CHECK ((status = 'resolved') = (is_correct IS NOT NULL)),
+  CHECK ((status = 'resolved') = (coalesce(contracts_remaining, 1) = 0)),
+  CHECK ((hitl_override IS NULL) = (hitl_override_at IS NULL))
 ) STRICT;
 CREATE INDEX predictions_by_status ON predictions (status, ticker);
+CREATE INDEX predictions_to_apply ON predictions (comment_id)
+  WHERE status = 'resolved' AND accuracy_applied_at IS NULL;
 
 CREATE TABLE prediction_outcomes (
   id INTEGER PRIMARY KEY,
   prediction_id INTEGER NOT NULL REFERENCES predictions (id),
-  day_offset INTEGER NOT NULL,
-  premium REAL NOT NULL,
-  underlying_price REAL,
+  day_offset INTEGER NOT NULL CHECK (day_offset >= 0), -- calendar days since the entry
+  premium REAL NOT NULL CHECK (premium >= 0),
+  underlying_price REAL CHECK (underlying_price > 0),
   recorded_at TEXT NOT NULL,
   UNIQUE (prediction_id, day_offset)
 ) STRICT;
@@ -300,13 +315,17 @@ CREATE TABLE prediction_exits (
   id INTEGER PRIMARY KEY,
   prediction_id INTEGER NOT NULL REFERENCES predictions (id),
   exit_date TEXT NOT NULL,
-  exit_premium REAL NOT NULL,
-  exit_reason TEXT NOT NULL,
-  quantity_pct REAL NOT NULL,
-  contracts_exited INTEGER NOT NULL,
+  exited_at TEXT NOT NULL,
+  exit_premium REAL NOT NULL CHECK (exit_premium >= 0),
+  exit_reason TEXT NOT NULL CHECK (exit_reason IN ('stop_loss', 'take_profit', 'trailing_stop', 'time_stop',
+    'expiration', 'split')),
+  note TEXT,                    -- a gap fill, an approximation
+  quantity_pct REAL NOT NULL CHECK (quantity_pct > 0 AND quantity_pct <= 1),
+  contracts_exited INTEGER NOT NULL CHECK (contracts_exited > 0),
   simulated_pnl REAL NOT NULL,
   created_at TEXT NOT NULL
 ) STRICT;
+CREATE INDEX prediction_exits_by_prediction ON prediction_exits (prediction_id);
 
 -- Thirty days of a portfolio; all portfolios share one window, and the windows lie end to end. A window's
 -- figures are those of the last look inside it, when portfolio and benchmark were valued at the same instant.

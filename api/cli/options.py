@@ -88,6 +88,12 @@ def reading(of: Settings) -> Generator[RunReader]:
         reader.close()
 
 
+def require_table(reader: RunReader, name: str) -> None:
+    """Raise `NothingThere` where the phases that ran here keep no such records."""
+    if reader.conn.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is None:
+        raise NothingThere(f"there are no {name} in this database; the phases that ran here keep none")
+
+
 def resolved(reader: RunReader, run_id: int) -> int:
     """Return the id of an existing run, the newest one for `last`; raises `RunNotFound`, `NothingThere`."""
     if run_id:

@@ -26,7 +26,9 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "diagram": ("diagram", "Draw the states and transitions, with a run's state lit."),
     "verify": ("verify", "Check that the database keeps every promise."),
     "doctor": ("doctor", "Check that this machine can run an analysis."),
+    "close": ("close", "Sell an open position, or a part of it, at its stored price."),
     "export": ("export", "Write signals, positions, comments, runs or events as CSV or NDJSON."),
+    "prune": ("prune", "Empty the texts of old comments."),
     "config": ("config", "Show the settings and where each comes from."),
 }
 """Each command's module and help. A module is imported when its command is used, so that help is quick."""

@@ -15,6 +15,7 @@ from api.models import (
     Page,
     PortfolioView,
     PositionView,
+    PredictionView,
     PricePoint,
     SignalView,
 )
@@ -133,6 +134,36 @@ def get_position(services: Shared, position_id: Id) -> dict[str, Any]:
     """Return one position with its sales."""
     with services.reading() as reader:
         return findings.position(reader, position_id)
+
+
+@router.get("/predictions", response_model=Page[PredictionView])
+def list_predictions(
+    services: Shared,
+    ticker: OptionalTicker = None,
+    status: Literal["unpriced", "tracking", "resolved"] | None = None,
+    sentiment: Literal["bullish", "bearish"] | None = None,
+    comment_id: OptionalId = None,
+    run_id: OptionalId = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """List what comments predicted, newest first, each with its daily premiums and its simulated sales."""
+    filters = {
+        "ticker =": _upper(ticker),
+        "status =": status,
+        "sentiment =": sentiment,
+        "comment_id =": comment_id,
+        "analysis_run_id =": run_id,
+    }
+    with services.reading() as reader:
+        return _page(findings.predictions(reader, filters, cursor=cursor, limit=limit), limit)
+
+
+@router.get("/predictions/{prediction_id}", response_model=PredictionView)
+def get_prediction(services: Shared, prediction_id: Id) -> dict[str, Any]:
+    """Return one prediction with its daily premiums and its simulated sales."""
+    with services.reading() as reader:
+        return findings.prediction(reader, prediction_id)
 
 
 @router.get("/evaluation-periods", response_model=EvaluationPage)

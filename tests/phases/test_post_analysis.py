@@ -82,8 +82,9 @@ class Forum:
     def _predict(self, number: int, one: Said, at: datetime) -> None:
         self.conn.execute(
             "INSERT INTO predictions (id, comment_id, ticker, sentiment, option_type, analysis_run_id,"
-            " entry_date, status, is_correct, resolved_at, hitl_override, hitl_override_at, created_at)"
-            " VALUES (?, ?, 'GME', 'bullish', 'call', 1, '2025-03-12', 'resolved', ?, ?, ?, ?, '')",
+            " entry_date, status, entry_premium, contracts, contracts_remaining, is_correct, resolved_at,"
+            " hitl_override, hitl_override_at, created_at)"
+            " VALUES (?, ?, 'GME', 'bullish', 'call', 1, '2025-03-12', 'resolved', 1, 1, 0, ?, ?, ?, ?, '')",
             (number, number, one.came_true, stamp(at), one.override,
              stamp(at + timedelta(minutes=1)) if one.override else None),
         )  # fmt: skip

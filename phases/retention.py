@@ -1,0 +1,34 @@
+"""How long texts are kept: what old comments said goes, what was made of it stays.
+
+Bodies and the analyser's summaries (which may quote them) are emptied. Scores, sentiments, tickers, signals
+and positions stay, so that no figure changes; so do the authors' pseudonyms, which alone say how many people
+there were. An emptied text never comes back: phase 1 keeps it empty when an archive shows it again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from typing import Final
+
+from phases.stamps import stamp
+
+_OLD: Final = "created_utc < :before AND (body IS NOT NULL OR reasoning_summary IS NOT NULL)"
+
+_COUNT: Final = f"SELECT count(*) FROM comments WHERE {_OLD}"
+
+_EMPTY: Final = f"""
+UPDATE comments SET body = NULL, reasoning_summary = NULL
+WHERE id IN (SELECT id FROM comments WHERE {_OLD} ORDER BY id LIMIT :limit)
+"""
+
+
+def count_old(conn: sqlite3.Connection, before: datetime) -> int:
+    """Return how many comments of before an instant still have a text."""
+    (count,) = conn.execute(_COUNT, {"before": stamp(before)}).fetchone()
+    return int(count)
+
+
+def empty_old(conn: sqlite3.Connection, before: datetime, limit: int) -> int:
+    """Empty the texts of at most `limit` such comments; return how many there were."""
+    return conn.execute(_EMPTY, {"before": stamp(before), "limit": limit}).rowcount
