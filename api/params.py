@@ -19,7 +19,7 @@ from statemachine.contract import Json
 
 SUFFIXES: Final = (".ndjson", ".jsonl", ".json", ".zst", ".gz")
 MAX_PARAMS: Final = 100
-RESERVED: Final = ("subreddit", "source", "analyzer", "prices")
+RESERVED: Final = ("subreddit", "source", "analyzer", "prices", "options")
 ARCHIVE: Final = "archive:"
 CSV: Final = "csv:"
 
@@ -61,6 +61,7 @@ def pin(asked: Asked, settings: Settings, now: datetime) -> dict[str, Json]:
         "source": source,
         "analyzer": _analyzer(asked.analyzer or settings.analyzer, settings),
         "prices": _prices(settings.prices),
+        "options": _options(settings.options or ("sample" if source == "sample" else "none")),
         "as_of": stamp(_as_of(asked.params.get("as_of")) or settings.as_of or _natural(source, now)),
     }
 
@@ -135,3 +136,13 @@ def _prices(named: str) -> str:
     if not path.is_file():
         raise BadParam("prices", f"there is no file {str(path)!r}; correct PHASELINE_PRICES")
     return CSV + str(path.resolve())
+
+
+def _options(named: str) -> str:
+    if not named.startswith(CSV):
+        return named
+    paths = [Path(part.strip()) for part in named.removeprefix(CSV).split(",")]
+    for path in paths:
+        if not path.exists():
+            raise BadParam("options", f"there is no file or folder {str(path)!r}; correct PHASELINE_OPTIONS")
+    return CSV + ",".join(str(path.resolve()) for path in paths)

@@ -70,6 +70,12 @@ SourceName = Annotated[
 PricesName = Annotated[
     str, StringConstraints(pattern=r"^(sample|yfinance|schwab|csv:[^\x00-\x1f]+)$", max_length=4096)
 ]
+OptionsName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(none|sample|schwab|csv:[^,\x00-\x1f]+(,[^,\x00-\x1f]+)*)$", max_length=4096
+    ),
+]
 AnalyzerName = Literal["lexicon", "llm"]
 Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
@@ -125,6 +131,9 @@ class Settings(BaseSettings):
         LOOPBACK_HOSTS, min_length=1, description="Host names to answer to, with any port unless one is said"
     )
     prices: PricesName = Field("sample", description="sample, csv:PATH, yfinance or schwab")
+    options: OptionsName | None = Field(
+        None, description="none, sample, csv:PATH[,PATH...] or schwab; by default the sample's own, else none"
+    )
     executor: Literal["threads", "processes"] = Field("processes", description="where ctx.map runs pure work")
     as_of: Annotated[datetime | None, BeforeValidator(instant)] = Field(
         None, description="the instant that runs pretend it is; nothing later is read"

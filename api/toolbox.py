@@ -18,6 +18,8 @@ from phases.analyzers.llm.analyzer import LlmAnalyzer, ModelSettings
 from phases.analyzers.llm.endpoint import Address, connector
 from phases.analyzers.llm.pricing import Prices as ModelPrices
 from phases.calendar import ExchangeCalendar
+from phases.chains.csv import CsvChains
+from phases.chains.sample import SampleChains
 from phases.model_calls import NANO_PER_USD
 from phases.prices.csv import CsvPrices
 from phases.prices.sample import SamplePrices
@@ -30,6 +32,8 @@ from phases.tools import (
     Analyzer,
     AnalyzerUnavailable,
     Calendar,
+    NoChains,
+    OptionChains,
     Prices,
     PricesUnavailable,
     Source,
@@ -42,6 +46,10 @@ from statemachine.contract import Json
 ANALYZERS: Final = ("lexicon", "llm")
 Keyed = Callable[[str], str]
 """A keyed hash, from a text to a word that nobody without the key can foresee."""
+CHAINS: Final[Mapping[str, Callable[[Calendar], OptionChains]]] = {
+    "none": lambda _calendar: NoChains(),
+    "sample": SampleChains,
+}
 
 
 def build_tools(params: Mapping[str, Json], settings: Settings) -> Tools:
@@ -53,6 +61,7 @@ def build_tools(params: Mapping[str, Json], settings: Settings) -> Tools:
         source=_source(params["source"], settings),
         analyzer=build_analyzer(params["analyzer"], settings, keyed=pseudonymizer(settings.db)),
         prices=_prices(params["prices"], calendar),
+        chains=_chains(params.get("options", "none"), calendar),
         calendar=calendar,
         pseudonym=pseudonymizer(settings.db),
     )
@@ -128,3 +137,13 @@ def _prices(name: str, calendar: Calendar) -> Prices:
     if name != "sample":
         raise PricesUnavailable(f"the prices {name} are not part of this version; use sample or csv:PATH")
     return SamplePrices(calendar)
+
+
+def _chains(name: str, calendar: Calendar) -> OptionChains:
+    if name.startswith(CSV):
+        return CsvChains([Path(path) for path in name.removeprefix(CSV).split(",")], calendar)
+    if name not in CHAINS:
+        raise PricesUnavailable(
+            f"the options {name} are not part of this version; use {', '.join(CHAINS)} or csv:PATH"
+        )
+    return CHAINS[name](calendar)

@@ -49,10 +49,13 @@ def ask(
     held_shares = {one.ticker for one in held if one.contract is None}
     held_options = {one.ticker for one in held if one.contract}
     market = Market(
-        shares=_each(ctx, "price_unavailable", shares, held_shares, lambda ticker: prices.quote(ticker, now)),
+        shares=_each(
+            ctx, "price_unavailable", "price", shares, held_shares, lambda ticker: prices.quote(ticker, now)
+        ),
         chains=_each(
             ctx,
             f"{chains.name}_options_unavailable",
+            "option chain",
             optionable,
             held_options,
             lambda ticker: chains.chain(ticker, now),
@@ -66,6 +69,7 @@ def ask(
 def _each(
     ctx: Context,
     warning: str,
+    noun: str,
     wanted: AbstractSet[str],
     held: AbstractSet[str],
     question: Callable[[str], AnswerT | None],
@@ -74,7 +78,7 @@ def _each(
     for ticker in sorted(wanted) + sorted(held - wanted):
         ctx.raise_if_stopping()
         try:
-            answer, reason = question(ticker), "it is unknown, or its last price is stale"
+            answer, reason = question(ticker), f"it is unknown, or its last {noun} is stale"
         except BreakerOpen:
             continue
         except PricesUnavailable as error:
@@ -82,5 +86,5 @@ def _each(
         if answer:
             answers[ticker] = answer
         elif ticker in wanted:
-            ctx.warn(warning, f"no price for {ticker}: {reason}", ticker=ticker, reason=reason)
+            ctx.warn(warning, f"no {noun} for {ticker}: {reason}", ticker=ticker, reason=reason)
     return answers

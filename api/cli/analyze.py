@@ -25,7 +25,7 @@ from statemachine.store import RunReader
 
 
 @click.command()
-@settings_flags("source", "subreddit", "analyzer", "prices", "as_of", "phases", "executor")
+@settings_flags("source", "subreddit", "analyzer", "prices", "options", "as_of", "phases", "executor")
 @json_option
 @click.option(
     "--params", "params_text", metavar="JSON", default="{}", help="An object that is told to the phases."

@@ -32,6 +32,7 @@ FIXED: Final[Mapping[str, str]] = {
     "phases": "phases:PHASES",
     "source": "sample",
     "prices": "sample",
+    "options": "sample",
     "analyzer": "lexicon",
     "as_of": "now",
     "subreddit": "wallstreetbets",

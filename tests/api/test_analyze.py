@@ -26,6 +26,7 @@ def test_a_post_without_a_body_starts_a_run_with_all_defaults(serve: Serve) -> N
         "source": "sample",
         "analyzer": "lexicon",
         "prices": "sample",
+        "options": "sample",
         "as_of": "2020-12-01T18:00:00.000Z",
     }
 

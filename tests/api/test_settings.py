@@ -28,6 +28,7 @@ CONTRACT = {
     "subreddit": "wallstreetbets",
     "analyzer": "lexicon",
     "prices": "sample",
+    "options": None,
     "executor": "processes",
     "as_of": None,
 }
@@ -114,6 +115,7 @@ BAD = {
     "phases": ("phases", ":PHASES", "a b:c", "os:system()"),
     "source": ("sampel", "archive:", "archive:a,,b", "reddit:x", "archive:a\nb"),
     "prices": ("csv:", "yahoo"),
+    "options": ("csv:", "csv:a,,b", "lean"),
     "subreddit": ("a", "a" * 22, "r/x", "stocks\n"),
     "as_of": ("yesterday", "2020-12-01", "2020-12-01T18:00:00", "1606845600"),
     "host": ("", "a b", "x/y"),

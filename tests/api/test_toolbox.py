@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ PARAMS: dict[str, Any] = {
     "prices": "sample",
     "as_of": "2020-12-01T18:00:00.000Z",
 }
+
+NOW = datetime(2020, 12, 1, 18, tzinfo=UTC)
 
 
 def test_a_run_gets_the_tools_that_its_params_have_pinned(make_settings: MakeSettings) -> None:
@@ -42,6 +45,8 @@ def test_a_run_gets_the_tools_that_its_params_have_pinned(make_settings: MakeSet
         ({"analyzer": "llm"}, AnalyzerUnavailable),
         ({"prices": "yfinance"}, PricesUnavailable),
         ({"prices": "csv:nowhere.csv"}, PricesUnavailable),
+        ({"options": "crystal"}, PricesUnavailable),
+        ({"options": "csv:nowhere"}, PricesUnavailable),
     ],
 )
 def test_a_tool_that_is_not_part_of_this_version_says_so(
@@ -93,3 +98,42 @@ def test_prices_of_a_file_are_pinned_by_its_whole_path(tmp_path: Path) -> None:
     assert pinned["prices"] == f"csv:{tmp_path / 'prices.csv'}"
     with pytest.raises(BadParam, match=r"there is no file 'nowhere.csv'"):
         pin(Asked(), Settings(prices="csv:nowhere.csv"), now)  # type: ignore[arg-type]  # the same
+
+
+OPTIONS = "#expiry,strike,right,open,high,low,close,volume,open_interest,implied_volatility,delta\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "pinned"),
+    [("sample", None, "sample"), ("sample", "none", "none"), ("archive:posts.ndjson", None, "none")],
+)
+def test_the_sample_has_options_of_its_own_and_archives_have_none(
+    source: str, options: str | None, pinned: str
+) -> None:
+    Path("posts.ndjson").write_text('{"id": "a", "title": "t", "created_utc": 1}\n')
+    settings = Settings(source=source, options=options)
+
+    assert pin(Asked(), settings, NOW)["options"] == pinned
+
+
+def test_options_of_files_are_pinned_by_their_whole_paths(tmp_path: Path) -> None:
+    Path("gme_20261120.csv").write_text(OPTIONS)
+    Path("more").mkdir()
+
+    pinned = pin(Asked(), Settings(options="csv:gme_20261120.csv,more"), NOW)
+
+    assert pinned["options"] == f"csv:{tmp_path / 'gme_20261120.csv'},{tmp_path / 'more'}"
+    with pytest.raises(BadParam, match=r"there is no file or folder 'nowhere'"):
+        pin(Asked(), Settings(options="csv:nowhere"), NOW)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({}, "none"), ({"options": "sample"}, "sample"), ({"options": "csv:gme_20261120.csv"}, "csv")],
+)
+def test_a_run_gets_the_chains_that_it_has_pinned_and_an_older_run_none(
+    make_settings: MakeSettings, options: dict[str, str], name: str
+) -> None:
+    Path("gme_20261120.csv").write_text(OPTIONS)
+
+    assert build_tools({**PARAMS, **options}, make_settings()).chains.name == name
