@@ -127,7 +127,6 @@ class RedditClient:
                 user_agent=self._app.user_agent,
                 reddit_url=self._app.login_url,
                 oauth_url=self._app.api_url,
-                username=None,
                 password=None,
                 refresh_token=None,
                 redirect_uri=None,
@@ -154,7 +153,7 @@ class _Door(prawcore.Requestor):
             with self._http.request(*args, **kwargs) as response:
                 body = self._read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
-            raise Down(_said(error)) from None  # its cause holds the headers, and they the token
+            raise Down(_said(error)) from None  # the cause tells the whole address
         response.raw = io.BytesIO(body)  # where `response.content` will come from
         self._pace.learn(response.headers)
         if str(args[1]).endswith(ACCESS_TOKEN_PATH):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -465,6 +466,19 @@ def test_neither_a_praw_ini_nor_its_variables_have_a_say(
     items = reader.read(one(grown("p1", 3)))
 
     assert len(of_kind(items, Comment)) == 3
+    assert reader.server is not None
+    assert dict(reader.server.asked[0].form) == {"grant_type": "client_credentials"}
+
+
+def test_the_secret_is_sent_to_the_login_only(reader: Reader) -> None:
+    made = one(grown("p1", 3))
+
+    with serving(made) as login, serving(made) as api:
+        app = replace(reader.app(login.url), api_url=api.url)
+        reader.read_as(app)
+
+    assert login.paths() == [TOKEN_PATH]
+    assert {asked.headers["authorization"] for asked in api.asked} == {"bearer a-token"}
 
 
 def test_nobody_is_asked_whether_there_is_a_newer_praw(
@@ -497,6 +511,6 @@ def test_a_source_can_be_read_twice() -> None:
     reader = Reader()
 
     with serving(one(grown("p1", 3))) as server:
-        first, again = reader.read_from(server.url), reader.read_from(server.url)
+        first, again = reader.read_as(reader.app(server.url)), reader.read_as(reader.app(server.url))
 
     assert first == again

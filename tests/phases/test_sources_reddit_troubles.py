@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email.utils import format_datetime
@@ -107,8 +108,12 @@ def test_nobody_listening_is_an_outage(reader: Reader) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
 
-    with pytest.raises(SourceUnavailable, match=r"it can't be reached, or hung up\); check the network"):
-        reader.read_from(f"http://127.0.0.1:{port}")
+    with pytest.raises(
+        SourceUnavailable, match=r"it can't be reached, or hung up\); check the network"
+    ) as failure:
+        reader.read_as(reader.app(f"http://127.0.0.1:{port}"))
+
+    assert "HTTPConnectionPool" not in "".join(traceback.format_exception(failure.value))
 
 
 def test_a_server_that_falls_silent_is_given_up(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,6 +307,18 @@ def test_a_wish_to_stop_is_heard_within_a_second_of_a_wait(reader: Reader, stop:
 
     assert sum(reader.clock.waits) == 5
     assert max(reader.clock.waits) <= SLICE_S
+
+
+def test_a_wish_to_stop_keeps_the_next_request_from_being_sent(reader: Reader) -> None:
+    def stop() -> None:
+        raise RunStopping
+
+    reader.on_progress = stop
+
+    with pytest.raises(RunStopping):
+        reader.read(WHOLE)
+
+    assert reader.asked.total() == 0
 
 
 def test_progress_says_the_same_while_it_waits(reader: Reader) -> None:

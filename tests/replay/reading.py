@@ -61,26 +61,25 @@ class Reader:
     server: Loopback | None = None
     on_progress: Callable[[], None] = lambda: None
 
-    def source(self, url: str) -> RedditSource:
-        app = RedditApp(
+    def app(self, url: str) -> RedditApp:
+        return RedditApp(
             client_id="an-id",
             client_secret=self.secret,
             user_agent="linux:phaseline:v0 (by /u/nobody)",
             login_url=url,
             api_url=url,
         )
-        return RedditSource(app, self.clock, lambda: self.jitter, keep=self.keep)
 
     def read(
         self, answer: Answering, *, subreddit: str = SUBREDDIT, as_of: datetime | None = None
     ) -> list[SourceItem]:
         with serving(answer) as self.server:
-            return self.read_from(self.server.url, subreddit=subreddit, as_of=as_of)
+            return self.read_as(self.app(self.server.url), subreddit=subreddit, as_of=as_of)
 
-    def read_from(
-        self, url: str, *, subreddit: str = SUBREDDIT, as_of: datetime | None = None
+    def read_as(
+        self, app: RedditApp, *, subreddit: str = SUBREDDIT, as_of: datetime | None = None
     ) -> list[SourceItem]:
-        items = self.source(url).read(
+        items = RedditSource(app, self.clock, lambda: self.jitter, keep=self.keep).read(
             subreddit=subreddit,
             as_of=as_of or self.clock.now(),
             progress=self._progress,
