@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from api.pipeline import Pipeline
 from api.settings import Settings
 from statemachine.contract import Clock, Json
+from statemachine.driver import ToolsFactory
 from statemachine.live import Limits
 from statemachine.runner import Runner
 
 
-def open_runner(settings: Settings, pipeline: Pipeline, clock: Clock | None = None) -> Runner:
-    """Open the database and return what runs the pipeline on it; raises `DatabaseUnusable`."""
+def open_runner(
+    settings: Settings,
+    pipeline: Pipeline,
+    clock: Clock | None = None,
+    *,
+    tools: ToolsFactory | None = None,
+    parts: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Runner:
+    """Open the database and return what runs the pipeline on it; raises `DatabaseUnusable`.
+
+    Args:
+        settings: Where the database is, and how runs are driven.
+        pipeline: What they run.
+        clock: Where time comes from.
+        tools: Makes a run's outside world of its params, where that isn't what the params alone say.
+        parts: Further tables, as `Runner` takes them.
+    """
     return Runner(
         settings.db,
         pipeline.registry,
-        tools=lambda params: Deferred(lambda: _build_tools(params, settings)),
+        tools=tools or (lambda params: Deferred(lambda: _build_tools(params, settings))),
         limits=Limits(
             soft_s=settings.soft_limit_s,
             hard_s=settings.hard_limit_s,
@@ -29,7 +46,7 @@ def open_runner(settings: Settings, pipeline: Pipeline, clock: Clock | None = No
         max_attempts=settings.max_attempts,
         shutdown=settings.shutdown,
         executor=settings.executor,
-        schema={pipeline.name: pipeline.schema} if pipeline.schema else {},
+        schema={**({pipeline.name: pipeline.schema} if pipeline.schema else {}), **parts},
         clock=clock,
         secrets=settings.secrets(),
     )

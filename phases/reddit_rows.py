@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from phases.stamps import stamp
 from phases.tools import Comment, Post
 
-# What was once emptied stays empty: the fuller copy is the older one.
+# What was once emptied stays empty: the fuller copy is the older one. What is not known changes nothing.
 _UPSERT_POST = """
 INSERT INTO reddit_posts
   (reddit_id, title, selftext, author, created_utc, upvotes, total_comments, image_url, fetched_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (:reddit_id, :title, coalesce(:selftext, ''), :author, :created_utc, coalesce(:score, 1),
+  coalesce(:comment_count, 0), :image_url, :fetched_at)
 ON CONFLICT (reddit_id) DO UPDATE SET
   title = CASE WHEN reddit_posts.is_stub = 0 AND reddit_posts.title = '' THEN '' ELSE excluded.title END,
   selftext = CASE WHEN reddit_posts.is_stub = 0 AND reddit_posts.selftext = '' THEN ''
-    ELSE excluded.selftext END,
+    ELSE coalesce(:selftext, reddit_posts.selftext) END,
   author = CASE WHEN reddit_posts.is_stub = 0 AND reddit_posts.author IS NULL THEN NULL
     ELSE excluded.author END,
-  created_utc = excluded.created_utc, upvotes = excluded.upvotes,
-  total_comments = excluded.total_comments, image_url = excluded.image_url,
+  created_utc = excluded.created_utc, upvotes = coalesce(:score, reddit_posts.upvotes),
+  total_comments = coalesce(:comment_count, reddit_posts.total_comments), image_url = excluded.image_url,
   is_stub = 0, fetched_at = excluded.fetched_at
 """
 
@@ -33,9 +34,10 @@ ON CONFLICT (reddit_id) DO NOTHING
 _UPSERT_COMMENT = """
 INSERT INTO comments
   (analysis_run_id, post_id, reddit_id, author, body, created_utc, score, parent_reddit_id, depth)
-VALUES (?, (SELECT id FROM reddit_posts WHERE reddit_id = ?), ?, ?, ?, ?, ?, ?, ?)
+VALUES (:run_id, (SELECT id FROM reddit_posts WHERE reddit_id = :post_id), :reddit_id, :author, :body,
+  :created_utc, coalesce(:score, 1), :parent_id, :depth)
 ON CONFLICT (reddit_id) DO UPDATE SET
-  score = excluded.score,
+  score = coalesce(:score, comments.score),
   author = CASE WHEN comments.author IS NULL THEN NULL ELSE excluded.author END,
   body = CASE WHEN comments.body IS NULL OR excluded.body IS NULL THEN NULL
     WHEN comments.analyzed_at IS NULL THEN excluded.body ELSE comments.body END,
@@ -54,13 +56,15 @@ ON CONFLICT (run_id, comment_id) DO NOTHING
 """
 
 _SEE_AUTHOR = """
-INSERT INTO authors (username, first_seen, last_active) VALUES (?, ?, ?)
+INSERT INTO authors (username, first_seen, last_active) VALUES (:author, :created_utc, :created_utc)
 ON CONFLICT (username) DO UPDATE SET
   first_seen = CASE WHEN excluded.first_seen < authors.first_seen THEN excluded.first_seen
     ELSE authors.first_seen END,
   last_active = CASE WHEN excluded.last_active > authors.last_active THEN excluded.last_active
     ELSE authors.last_active END
 """
+
+Columns = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class RedditRows:
         rows = [self._comment(comment) for comment in comments]
         self.conn.executemany(_ADD_STUB, [(post_id, self.fetched_at) for post_id in stubs])
         self.conn.executemany(_UPSERT_COMMENT, rows)
-        self.conn.executemany(_SEE_AUTHOR, [(row[3], row[5], row[5]) for row in rows if row[3] is not None])
+        self.conn.executemany(_SEE_AUTHOR, [row for row in rows if row["author"] is not None])
 
     def link(self, comments: Iterable[Comment]) -> None:
         """Make stored comments the run's own."""
@@ -92,31 +96,31 @@ class RedditRows:
         """Take away the texts of comments that are deleted by now, where they were stored."""
         self.conn.executemany(_PURGE, [(comment.reddit_id,) for comment in comments])
 
-    def _post(self, post: Post) -> tuple[object, ...]:
-        return (
-            post.reddit_id,
-            post.title,
-            post.selftext,
-            self._name(post.author),
-            stamp(post.created_utc),
-            post.score,
-            post.comment_count,
-            post.image_url,
-            self.fetched_at,
-        )
+    def _post(self, post: Post) -> Columns:
+        return {
+            "reddit_id": post.reddit_id,
+            "title": post.title,
+            "selftext": post.selftext,
+            "author": self._name(post.author),
+            "created_utc": stamp(post.created_utc),
+            "score": post.score,
+            "comment_count": post.comment_count,
+            "image_url": post.image_url,
+            "fetched_at": self.fetched_at,
+        }
 
-    def _comment(self, comment: Comment) -> tuple[object, ...]:
-        return (
-            self.run_id,
-            comment.post_id,
-            comment.reddit_id,
-            None if comment.body is None else self._name(comment.author),
-            comment.body,
-            stamp(comment.created_utc),
-            comment.score,
-            comment.parent_id,
-            0 if comment.parent_id is None else 1,
-        )
+    def _comment(self, comment: Comment) -> Columns:
+        return {
+            "run_id": self.run_id,
+            "post_id": comment.post_id,
+            "reddit_id": comment.reddit_id,
+            "author": None if comment.body is None else self._name(comment.author),
+            "body": comment.body,
+            "created_utc": stamp(comment.created_utc),
+            "score": comment.score,
+            "parent_id": comment.parent_id,
+            "depth": 0 if comment.parent_id is None else 1,
+        }
 
     def _name(self, author: str | None) -> str | None:
         return None if author is None else self.pseudonym(author)

@@ -29,12 +29,15 @@ class Post:
     reddit_id: str
     """Base-36 id without the `t3_` prefix."""
     title: str
-    selftext: str = ""
+    selftext: str | None = ""
+    """Empty where deleted, `None` where only a later wording is known."""
     author: str | None = None
     """As the source names it; `None` where deleted. The fetch phase stores a pseudonym."""
     created_utc: datetime
-    score: int = 1
-    comment_count: int = 0
+    score: int | None = 1
+    """`None` where only a later count is known: then an earlier one stays, or else Reddit's start value 1."""
+    comment_count: int | None = 0
+    """`None` as for `score`, with the start value 0."""
     image_url: str | None = None
 
 
@@ -53,8 +56,8 @@ class Comment:
     body: str | None
     """`None` where deleted or removed: the node stays in the tree, its text is not analysed."""
     created_utc: datetime
-    score: int = 1
-    """As of `as_of`; 1 (Reddit's own start value) where only a later observation is known."""
+    score: int | None = 1
+    """`None` where only a later count is known: then an earlier one stays, or else Reddit's start value 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

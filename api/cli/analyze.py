@@ -39,7 +39,7 @@ def analyze(as_json_: bool, params_text: str, detach: bool, announce: bool) -> E
     then gone on with by `phaseline resume`, or by the next start.
     """
     of = settings()
-    asked = Asked(params=_params(params_text))
+    asked = Asked(params=object_of(params_text))
     if detach:
         return _detach(of, params_text, as_json_)
     with running(of, brief=not announce) as runner:
@@ -54,7 +54,8 @@ def analyze(as_json_: bool, params_text: str, detach: bool, announce: bool) -> E
     return exit_code(status)
 
 
-def _params(text: str) -> dict[str, Any]:
+def object_of(text: str) -> dict[str, Any]:
+    """Return the object that `--params` writes; raises `BadInput`."""
     try:
         params = json.loads(text)
     except ValueError as error:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import NoReturn
 
 from api.cli.exits import Exit
-from api.cli.follow import Status, display, follow
+from api.cli.follow import Display, Status, display, follow
 from api.cli.text import say
 from api.logs import configure, configure_briefly
-from api.pipeline import load_pipeline
+from api.pipeline import Pipeline, load_pipeline
 from api.settings import Settings
 from api.status import status_of_run
 from api.wiring import open_runner
@@ -25,10 +25,15 @@ LOOK_S = 0.5
 
 
 @contextmanager
-def running(settings: Settings, *, brief: bool = True) -> Generator[Runner]:
+def running(
+    settings: Settings,
+    *,
+    brief: bool = True,
+    open_it: Callable[[Settings, Pipeline], Runner] = open_runner,
+) -> Generator[Runner]:
     """Open a runner, and let it end well: runs still going are stopped at their next check point."""
     configure_briefly(settings) if brief else configure(settings)
-    runner = open_runner(settings, load_pipeline(settings.phases))
+    runner = open_it(settings, load_pipeline(settings.phases))
     try:
         yield runner
     finally:
@@ -37,8 +42,10 @@ def running(settings: Settings, *, brief: bool = True) -> Generator[Runner]:
             say("a stuck phase is left behind")
 
 
-def drive(runner: Runner, run: Run) -> Status:
+def drive(runner: Runner, run: Run, show: Display | None = None) -> Status:
     """Show a run that this process drives until it has ended, or was stopped by Ctrl-C.
+
+    It is shown on `show`, which its caller has entered, or else on a display of its own.
 
     The first Ctrl-C (or SIGTERM) stops it at its next check point, resumable; the second ends the process.
     """
@@ -55,8 +62,9 @@ def drive(runner: Runner, run: Run) -> Status:
 
     try:
         labels = [phase.label for phase in runner.registry.phases]
-        with _interruptible(runner), display(labels, run.progress_current) as show:
-            return follow(look, wait, show, until=lambda: runner.wait(0))
+        shown = nullcontext(show) if show else display(labels, run.progress_current)
+        with _interruptible(runner), shown as where:
+            return follow(look, wait, where, until=lambda: runner.wait(0))
     finally:
         unsubscribe()
         reader.close()

@@ -54,7 +54,7 @@ class Lines:
     def show(self, status: Status) -> None:
         """Say what is new."""
         self._say_what_was_missed(status)
-        self._say(status, _where(status))
+        self._say(status, where(status))
 
     def _say_what_was_missed(self, status: Status) -> None:
         """Say the phases that came and went between two looks."""
@@ -64,8 +64,8 @@ class Lines:
             self._say(status, f"{position}/{total} {self._labels[position - 1]}")
         self._next = max(self._next or at, at)
 
-    def _say(self, status: Status, where: str) -> None:
-        line = f"run {status['run_id']}: {where}"
+    def _say(self, status: Status, words: str) -> None:
+        line = f"run {status['run_id']}: {words}"
         if line != self._said:
             self._said = line
             say(line)
@@ -95,24 +95,29 @@ class Bar:
 
     def show(self, status: Status) -> None:
         """Move the bar."""
-        where = clean(_where(status), LABEL_WIDTH + 8)
-        self._progress.update(
-            self._task,
-            description=f"run {status['run_id']}: {where:<{LABEL_WIDTH}}",
-            completed=_done(status),
-            total=float(status["progress_total"]),
+        self.move(
+            f"run {status['run_id']}: {where(status)}",
+            phases_done(status) / status["progress_total"],
             step=_step(status),
         )
 
+    def move(self, words: str, share: float, *, step: str = "") -> None:
+        """Show words and a share of one."""
+        width = LABEL_WIDTH + 8
+        self._progress.update(
+            self._task, description=f"{clean(words, width):<{width}}", completed=share, step=step
+        )
 
-def _where(status: Status) -> str:
+
+def where(status: Status) -> str:
+    """Return the phase that a run is in, or how it has ended."""
     if status["status"] != "running":
         return str(status["status"])
     suffix = ", cancelling" if status.get("cancelling") else ""
     return f"{status['progress_current']}/{status['progress_total']} {status['phase_label']}{suffix}"
 
 
-def _done(status: Status) -> float:
+def phases_done(status: Status) -> float:
     """Return how many phases are done, the part of the one in progress included."""
     if status["status"] == "completed":
         return float(status["progress_total"])

@@ -54,17 +54,21 @@ class ArchiveSource:
         remaining_s: Callable[[], float] = lambda: 0.0,  # noqa: ARG002  # a file keeps nobody waiting
     ) -> Iterator[SourceItem]:
         """Yield what the files hold of `subreddit` up to `as_of`; progress counts bytes of the files."""
-        total = sum(_size_of(path) for path in self.paths)
         wanted = Wanted(subreddit=subreddit.lower(), as_of_s=as_of.timestamp())
+        return (item for _, item in self.lines(wanted, progress))
+
+    def lines(self, wanted: Wanted, progress: Progress) -> Iterator[tuple[bytes, SourceItem]]:
+        """Yield each line as it stands, empty where it can't be had, with what it is read as."""
+        total = sum(_size_of(path) for path in self.paths)
         done, bytes_left = 0, self._max_bytes
         for path in self.paths:
             with _opened(path, bytes_left) as lines:
                 for number, line in enumerate(lines, start=1):
                     if number % LINES_PER_PROGRESS == 0:
                         progress(done + lines.bytes_in, total, "bytes")
-                    yield _item(line, wanted, path, number)
+                    yield line or b"", _item(line, wanted, path, number)
                 if lines.damage is not None:
-                    yield Skipped(reason="truncated", detail=f"{path.name}: {lines.damage}")
+                    yield b"", Skipped(reason="truncated", detail=f"{path.name}: {lines.damage}")
                 done, bytes_left = done + lines.bytes_in, bytes_left - lines.bytes_out
             progress(done, total, "bytes")
 

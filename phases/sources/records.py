@@ -4,7 +4,8 @@ Understands the objects of Pushshift, of Arctic Shift and of Reddit itself, whos
 `created_utc` comes as int, float or text, `score` may be null, `edited` is false, true or an instant, and ids
 have prefixes or not. What may not be known at `as_of` is not looked at:
 
-- A score or a count of comments is as of its retrieval, so it is used only where that was by `as_of`.
+- A score or a count of comments is as of its retrieval, so it is used only where that was by `as_of`;
+  a later sight of the same thing does not make an earlier one unseen.
   Arctic Shift retrieves twice and keeps the second score, with `_meta.retrieved_2nd_on`.
 - A text edited after `as_of` is not the text of `as_of`. A post keeps its title, which nobody can edit.
 
@@ -128,20 +129,20 @@ def _comment(row: Row, wanted: Wanted) -> Comment:
         author=author,
         body=body,
         created_utc=created,
-        score=_count(row, "score", 1, wanted),
+        score=_count(row, "score", wanted),
     )
 
 
 def _post(row: Row, wanted: Wanted) -> Post:
-    author = _author(row)
+    author, answers = _author(row), _count(row, "num_comments", wanted)
     return Post(
         reddit_id=_id(row.get("id"), "id"),
         title=_text(row.get("title")) or "",
-        selftext="" if _edited_later(row, wanted) else _kept(row, row.get("selftext")) or "",
+        selftext=None if _edited_later(row, wanted) else _kept(row, row.get("selftext")) or "",
         author=None if _is_bot(author) else author,
         created_utc=_created(row, wanted),
-        score=_count(row, "score", 1, wanted),
-        comment_count=max(0, _count(row, "num_comments", 0, wanted)),
+        score=_count(row, "score", wanted),
+        comment_count=None if answers is None else max(0, answers),
         image_url=_image_url(row.get("url")),
     )
 
@@ -192,11 +193,11 @@ def _seen_by_as_of(row: Row, wanted: Wanted) -> bool:
     return bool(seen) and all(at is not None and at <= wanted.as_of_s for at in seen)
 
 
-def _count(row: Row, key: str, unknown: int, wanted: Wanted) -> int:
+def _count(row: Row, key: str, wanted: Wanted) -> int | None:
     number = _number(row.get(key))
-    if number is None or number == unknown or abs(number) > MAX_SCORE:
-        return unknown
-    return int(number) if _seen_by_as_of(row, wanted) else unknown
+    if number is None or abs(number) > MAX_SCORE:
+        return None
+    return int(number) if _seen_by_as_of(row, wanted) else None
 
 
 def _edited_later(row: Row, wanted: Wanted) -> bool:

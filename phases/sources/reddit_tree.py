@@ -160,7 +160,11 @@ class Tree:
             replies[link.parent] += link.count
         return sorted(
             (comment for comment in self.comments.values() if comment.body is not None),
-            key=lambda each: (-each.score * replies[each.reddit_id], -each.score, each.reddit_id),
+            key=lambda each: (
+                -(each.score or 0) * replies[each.reddit_id],
+                -(each.score or 0),
+                each.reddit_id,
+            ),
         )
 
     def _chain(self, comment: Comment, chosen: Mapping[str, Comment]) -> Sequence[Comment]:

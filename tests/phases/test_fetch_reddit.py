@@ -327,6 +327,27 @@ def test_the_newest_score_is_kept(conn: sqlite3.Connection, fetch: Fetch) -> Non
     assert content(conn)["comments"][0][5] == 20
 
 
+def test_a_score_that_is_not_known_yet_leaves_the_one_that_was_seen(
+    conn: sqlite3.Connection, fetch: Fetch
+) -> None:
+    fetch([comment("c1", score=50), comment("c1", score=None), comment("c2", score=None)])
+
+    assert [row[5] for row in content(conn)["comments"]] == [50, 1]
+
+
+def test_a_later_wording_of_a_post_leaves_the_one_that_was_seen(
+    conn: sqlite3.Connection, fetch: Fetch
+) -> None:
+    seen = replace(post("p1"), selftext="as it was", score=9, comment_count=3)
+    later = replace(seen, selftext=None, score=None, comment_count=None)
+
+    fetch([comment("c1"), seen, later])
+
+    assert conn.execute("SELECT selftext, upvotes, total_comments FROM reddit_posts").fetchall() == [
+        ("as it was", 9, 3)
+    ]
+
+
 def test_hostile_text_is_kept_as_it_is(conn: sqlite3.Connection, fetch: Fetch) -> None:
     body = "'); DROP TABLE comments; -- <script> \x1b[2J \u202e"
 

@@ -98,7 +98,7 @@ def test_a_hidden_score_is_unknown(reader: Reader) -> None:
 
     found = {each.reddit_id: each.score for each in of_kind(reader.read(one(rows)), Comment)}
 
-    assert found == {"p1c0": 40, "p1c1": 1}
+    assert found == {"p1c0": 40, "p1c1": None}
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_nothing_later_than_as_of_is_read(reader: Reader) -> None:
     assert sorted(each.reason for each in of_kind(items, Skipped)) == ["edited_later", "later_than_as_of"]
 
 
-@pytest.mark.parametrize(("late_s", "score"), [(0, 40), (3_600, 40), (3_601, 1), (24 * 3_600, 1)])
+@pytest.mark.parametrize(("late_s", "score"), [(0, 40), (3_600, 40), (3_601, None), (24 * 3_600, None)])
 def test_a_score_counts_while_it_is_as_good_as_seen_at_as_of(
-    reader: Reader, late_s: float, score: int
+    reader: Reader, late_s: float, score: int | None
 ) -> None:
     as_of = reader.clock.now()
     reader.clock.advance(late_s)
