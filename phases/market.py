@@ -12,6 +12,7 @@ from phases.chains.breaker import ChainBreaker
 from phases.offers import Price
 from phases.prices.breaker import Breaker
 from phases.prices.circuit import BreakerOpen
+from phases.splits import before_jump
 from phases.tools import Context, OptionQuote, PricesUnavailable, Quote
 
 AnswerT = TypeVar("AnswerT")
@@ -23,6 +24,9 @@ class Market:
 
     shares: dict[str, Quote]
     chains: dict[str, Sequence[OptionQuote]]
+    restating: AbstractSet[str] = frozenset()
+    """Shares that were split, or look like it, since their positions were looked at: phase 6 restates those
+    first, and until then a price of the new shares is none of theirs."""
 
     def prices(self, held: Sequence[Position]) -> dict[str, Price]:
         """Return the current prices of what is held, by symbol."""
@@ -30,6 +34,8 @@ class Market:
         return {symbol: price for symbol, price in found.items() if price}
 
     def _price(self, position: Position) -> Price | None:
+        if position.ticker in self.restating:
+            return None
         if position.contract is None:
             quote = self.shares.get(position.ticker)
             return Price.of_share(quote) if quote else None
@@ -48,10 +54,12 @@ def ask(
     prices, chains = Breaker(ctx.tools.prices), ChainBreaker(ctx.tools.chains)
     held_shares = {one.ticker for one in held if one.contract is None}
     held_options = {one.ticker for one in held if one.contract}
+    quotes = _each(
+        ctx, "price_unavailable", "price", shares, held_shares, lambda ticker: prices.quote(ticker, now)
+    )
     market = Market(
-        shares=_each(
-            ctx, "price_unavailable", "price", shares, held_shares, lambda ticker: prices.quote(ticker, now)
-        ),
+        shares=quotes,
+        restating={one.ticker for one in held if _was_split(ctx, prices, one, quotes.get(one.ticker))},
         chains=_each(
             ctx,
             f"{chains.name}_options_unavailable",
@@ -64,6 +72,17 @@ def ask(
     prices.warn_if_open(ctx.warn)
     chains.warn_if_open(ctx.warn)
     return market
+
+
+def _was_split(ctx: Context, prices: Breaker, position: Position, quote: Quote | None) -> bool:
+    """Return whether a share is, or may be, no longer what it was at the position's last price."""
+    if quote is None or position.contract:
+        return False
+    try:
+        announced = prices.splits(position.ticker, position.last_price_at, ctx.tools.as_of)
+    except PricesUnavailable:
+        announced = ()
+    return bool(announced) or before_jump(position, [], quote, ctx.tools.calendar)[2] is not None
 
 
 def _each(

@@ -15,14 +15,17 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 
-from phases.book import Position, open_positions, settle
+from phases.book import Position, open_one, open_positions, settle
 from phases.config import read_config
 from phases.money import usd
 from phases.prices.circuit import BreakerOpen
+from phases.splits import Jump, apply_split, last_moment, pending
 from phases.stamps import stamp
-from phases.tools import Bar, Calendar, Context, PricesUnavailable
+from phases.tools import Bar, Calendar, Context, PricesUnavailable, Split
 from phases.watch import Watch, walk, watches
+from statemachine.contract import Json
 
 _log = logging.getLogger(__name__)
 
@@ -41,16 +44,54 @@ def monitor_prices(conn: sqlite3.Connection, ctx: Context) -> None:
 
 
 def _check(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Position) -> None:
+    """Look at a position, up to each split at the prices of the old shares; leave it where prices fail."""
     try:
-        look = watch.look(position, ctx.tools.as_of)
-    except BreakerOpen:
+        for split in _splits(conn, ctx, watch, position):
+            _look(conn, ctx, watch, position, last_moment(split))
+            if old := open_one(conn, position.id):
+                apply_split(conn, old, split, calendar=ctx.tools.calendar, now=ctx.clock.now())
+                ctx.checkpoint()
+        if current := open_one(conn, position.id):
+            _look(conn, ctx, watch, current, ctx.tools.as_of)
+    except (BreakerOpen, UnadjustedContract):
         return
     except PricesUnavailable as error:
         _warn(ctx, position, watch.warning, f"no price for {position.symbol}: {error}", reason=str(error))
-        return
-    if look.missing:
+
+
+class UnadjustedContract(Exception):
+    """A contract whose share was split is another contract now, and is left to a person."""
+
+
+def _splits(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Position) -> list[Split]:
+    """Return the splits to apply; raises `UnadjustedContract`, with a warning, where a contract would change.
+
+    A contract is looked at even where the shares' source fails: under another name it has no quote.
+    """
+    if position.contract is None:
+        return pending(conn, watch.prices, position, ctx.tools.as_of)
+    try:
+        splits = pending(conn, watch.prices, position, ctx.tools.as_of)
+    except PricesUnavailable:
+        return []
+    if splits:
+        said = (
+            f"{position.symbol} is not sold automatically: {position.ticker} was split, and the exchange has "
+            "changed its contracts; close it by hand"
+        )
+        _warn(ctx, position, "contract_split", said, split=str(splits[0].ratio))
+        raise UnadjustedContract
+    return []
+
+
+def _look(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Position, until: datetime) -> None:
+    """Take a position through what is known until an instant, and write what became of it."""
+    look = watch.look(position, until)
+    if look.missing and until == ctx.tools.as_of:
         said = f"no price for {position.symbol}: {look.missing}"
         _warn(ctx, position, watch.warning, said, reason=look.missing)
+    if look.jump:
+        _warn_of_jump(ctx, position, look.jump)
     holding, exits, mark = walk(position, look.steps)
     if mark.checked_at == position.last_checked_at:
         return
@@ -64,7 +105,15 @@ def _check(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Posit
     ctx.checkpoint()
 
 
-def _warn(ctx: Context, position: Position, kind: str, message: str, **context: str) -> None:
+def _warn_of_jump(ctx: Context, position: Position, jump: Jump) -> None:
+    said = (
+        f"{position.ticker} is not sold automatically: {jump}, and the price source knows of no split; tell "
+        "it of the split, or close the position by hand if the move is real"
+    )
+    _warn(ctx, position, "split_suspected", said, before=usd(jump.before), after=usd(jump.after))
+
+
+def _warn(ctx: Context, position: Position, kind: str, message: str, **context: Json) -> None:
     ctx.warn(kind, message, ticker=position.ticker, position_id=position.id, **context)
 
 

@@ -16,6 +16,7 @@ from phases.expiry import intrinsic, last_session, official_close, settled
 from phases.instruments import OPTION, STOCK
 from phases.option_exits import OptionRules, at_premium
 from phases.prices.breaker import Breaker
+from phases.splits import Jump, before_jump
 from phases.tools import Bar, Calendar, Context, OptionContract, OptionQuote, Prices, Quote, Session
 
 
@@ -43,10 +44,17 @@ class Look:
     """Why there is no current price."""
     ends: datetime | None = None
     """When its contract ended, if it has."""
+    jump: Jump | None = None
+    """A night's move like that of a split which nobody announced; what came after it is no step."""
 
 
 class Watch(Protocol):
     """Looks at the positions of one kind of instrument."""
+
+    @property
+    def prices(self) -> Prices:
+        """Prices and splits of the shares."""
+        ...
 
     @property
     def warning(self) -> str:
@@ -104,15 +112,18 @@ class StockWatch:
         after = min(session.opens, position.last_checked_at) if session else position.last_checked_at
         bars = self.prices.bars(position.ticker, after, as_of)
         quote = self.prices.quote(position.ticker, as_of)
+        seen, current, jump = before_jump(position, bars, quote, self.calendar)
         return Look(
-            steps=stock_steps(position, bars, quote, self.calendar, self.rules),
+            steps=stock_steps(position, seen, current, self.calendar, self.rules),
             bars=bars,
             missing=None if quote else "it is unknown, or its last price is stale",
+            jump=jump,
         )
 
     def warn_if_open(self, warn: Callable[..., None]) -> None:
-        """Say in one warning which tickers were not asked for."""
+        """Say in a warning each which tickers were not asked for, and how many prices were not believed."""
         self.prices.warn_if_open(warn)
+        self.prices.warn_of_refused(warn)
 
 
 def stock_steps(
