@@ -8,7 +8,7 @@ Money is counted in *ticks*: whole ten-thousandths of a US dollar (see `money.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
@@ -319,13 +319,21 @@ class SplitSource(Protocol):
         ...
 
 
-@runtime_checkable
-class CountsRefusals(Protocol):
-    """What a price source is too that counts the rows which it did not believe."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something that a run's reader should know of a source: the run's warning to be."""
 
-    @property
-    def ignored(self) -> dict[str, int]:
-        """How many rows were not used, by reason."""
+    type: str
+    message: str
+    context: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """What a price source is too that has something to say after it was asked."""
+
+    def remarks(self) -> Sequence[Remark]:
+        """Return what is to be said so far, one remark a matter."""
         ...
 
 

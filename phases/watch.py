@@ -103,8 +103,8 @@ class StockWatch:
 
     @property
     def warning(self) -> str:
-        """Return the warning's type."""
-        return "price_unavailable"
+        """Return the warning's type, which names a broker."""
+        return "schwab_stock_unavailable" if self.prices.name == "schwab" else "price_unavailable"
 
     def look(self, position: Position, as_of: datetime) -> Look:
         """Return the bars since the beginning of the cursor's session, for the history too, and the quote."""
@@ -121,9 +121,10 @@ class StockWatch:
         )
 
     def warn_if_open(self, warn: Callable[..., None]) -> None:
-        """Say in a warning each which tickers were not asked for, and how many prices were not believed."""
+        """Say in one warning which tickers were not asked for, and pass on what the source remarks."""
         self.prices.warn_if_open(warn)
-        self.prices.warn_of_refused(warn)
+        for remark in self.prices.remarks():
+            warn(remark.type, remark.message, **remark.context)
 
 
 def stock_steps(

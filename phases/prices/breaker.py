@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from phases.prices.circuit import MAX_FAILURES, Circuit
-from phases.tools import Bar, CountsRefusals, Prices, Quote, Split, SplitSource
+from phases.tools import Bar, Prices, Quote, Remark, Remarking, Split, SplitSource
 
 
 class Breaker(Circuit):
@@ -31,15 +31,6 @@ class Breaker(Circuit):
             return ()
         return self.ask(ticker, lambda: source.splits(ticker, after, until))
 
-    def warn_of_refused(self, warn: Callable[..., None]) -> None:
-        """Say in one warning how many prices of the source were not believed, if there are any."""
-        source = self._prices
-        refused = source.ignored.get("unusable_price", 0) if isinstance(source, CountsRefusals) else 0
-        if refused:
-            warn(
-                "prices_refused",
-                f"{refused} prices of {self.name} were not believed: a bar with a price that is missing, "
-                "zero or negative, or outside of its own high and low",
-                source=self.name,
-                refused=refused,
-            )
+    def remarks(self) -> Sequence[Remark]:
+        """Return what the source has to say."""
+        return self._prices.remarks() if isinstance(self._prices, Remarking) else ()

@@ -26,8 +26,9 @@ from typing import Final
 
 from phases.money import ticks
 from phases.prices.age import MAX_AGE_SESSIONS, sessions_since
+from phases.prices.doubt import refused
 from phases.prices.series import DailySeries
-from phases.tools import Bar, Calendar, PricesUnavailable, Quote, Split
+from phases.tools import Bar, Calendar, PricesUnavailable, Quote, Remark, Split
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,10 @@ class CsvPrices:
     def ignored(self) -> dict[str, int]:
         """How many rows were not used, by reason: `not_a_session`, `unusable_price`, `repeated`."""
         return dict(self._table.ignored)
+
+    def remarks(self) -> Sequence[Remark]:
+        """Say how many rows were not believed."""
+        return refused(self.name, self.ignored.get("unusable_price", 0))
 
     @cached_property
     def _table(self) -> _Table:

@@ -20,6 +20,9 @@ from phases.tools import NoPrice, PricesUnavailable
 class RateLimited(PricesUnavailable):
     """The source was asked too often."""
 
+    retry_after_s: float = 0.0
+    """How long the source wants to be left alone, where it says so."""
+
 
 class Unreachable(PricesUnavailable):
     """The source can't be reached, or says that it is ill."""

@@ -9,6 +9,8 @@ from phases.prices.errors import BadAnswer, RateLimited, Unreachable
 
 WAITS_S: Final = (1.0, 2.0, 4.0)
 """Seconds before the second, third and fourth question."""
+MAX_WAIT_S: Final = 15.0
+"""The longest wait that a source may ask for."""
 PASSING: Final = (RateLimited, Unreachable, BadAnswer)
 """What may be better in a moment."""
 
@@ -20,6 +22,7 @@ def patiently(question: Callable[[], ResultT], wait: Callable[[float], object]) 
     for wait_s in WAITS_S:
         try:
             return question()
-        except PASSING:
-            wait(wait_s)
+        except PASSING as error:
+            asked_s = error.retry_after_s if isinstance(error, RateLimited) else 0.0
+            wait(max(wait_s, min(asked_s, MAX_WAIT_S)))
     return question()

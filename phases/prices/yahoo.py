@@ -32,6 +32,7 @@ from typing import Any, Final, Literal
 
 from phases.money import ticks
 from phases.prices.age import MAX_AGE_SESSIONS, sessions_since
+from phases.prices.doubt import is_a_bar, refused
 from phases.prices.errors import (
     BadAnswer,
     NotOfNewYork,
@@ -44,7 +45,7 @@ from phases.prices.errors import (
 from phases.prices.retry import patiently
 from phases.prices.series import DailySeries
 from phases.splits import TOLERANCE
-from phases.tools import Bar, Calendar, PricesUnavailable, Quote, Split
+from phases.tools import Bar, Calendar, PricesUnavailable, Quote, Remark, Split
 
 _log = logging.getLogger(__name__)
 
@@ -129,10 +130,9 @@ class YahooPrices:
         table = self._table(ticker, self._calendar.trading_date(after))
         return [one for one in table.splits if after < one.at <= until]
 
-    @property
-    def ignored(self) -> dict[str, int]:
-        """How many rows were not used, by reason: `unusable_price`."""
-        return {"unusable_price": sum(table.refused for table in self._tables.values())}
+    def remarks(self) -> Sequence[Remark]:
+        """Say how many rows were not believed."""
+        return refused(self.name, sum(table.refused for table in self._tables.values()))
 
     def _table(self, ticker: str, since: date) -> Table:
         known = self._tables.get(ticker)
@@ -207,10 +207,8 @@ def rows_of(frame: Any) -> tuple[list[Row], int]:
 
 def _row(at: datetime, values: Sequence[float]) -> Row | None:
     *prices, volume = (float(value) for value in values)
-    if not all(map(math.isfinite, prices)):
-        return None
     opened, high, low, close = (Decimal(str(price)) for price in prices)
-    if not 0 < low <= min(opened, close) <= max(opened, close) <= high:
+    if not is_a_bar(opened, high, low, close):
         return None
     return Row(at=at, prices=(opened, high, low, close), volume=int(volume) if volume >= 0 else -1)
 

@@ -191,13 +191,13 @@ def test_each_signal_type_trades_in_its_own_stock_portfolio_only(desk: Desk) -> 
 
 
 def test_a_position_is_sized_by_what_the_portfolio_is_worth_now(desk: Desk) -> None:
-    desk.prices.prices_usd |= {"GME": 10.0, "TSLA": 600.0}
-    desk.position("TSLA", 0.9)  # 40 shares at 100, now worth 20,000 more
+    desk.prices.prices_usd |= {"GME": 10.0, "TSLA": 550.0}
+    desk.position("TSLA", 0.9)  # 40 shares at 100, now worth 18,000 more
     desk.signal()
 
     desk.run()
 
-    assert desk.held() == [("TSLA", 40), ("GME", 600)]
+    assert desk.held() == [("TSLA", 40), ("GME", 590)]
 
 
 def test_a_held_ticker_without_a_price_counts_at_its_last_one_and_is_no_warning_here(desk: Desk) -> None:

@@ -419,18 +419,13 @@ def test_splits_are_asked_for_through_the_breaker(tmp_path: Path) -> None:
     ],
     ids=["a crossed bar", "a bar without volume", "a day without a session"],
 )
-def test_prices_that_are_not_believed_are_counted_in_one_warning(
+def test_prices_that_are_not_believed_are_counted_in_one_remark(
     tmp_path: Path, line: str, told: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    prices, said = Breaker(prices_from(tmp_path, line)), list[tuple[str, dict[str, Any]]]()
+    prices = Breaker(prices_from(tmp_path, line))
     prices.quote("GME", at(TUESDAY, 22))
 
-    def warn(type: str, _message: str, /, **context: Any) -> None:
-        said.append((type, context))
-
-    prices.warn_of_refused(warn)
-
-    assert said == told
+    assert [(one.type, one.context) for one in prices.remarks()] == told
 
 
 # --- the bundled sample ---

@@ -27,7 +27,8 @@ from yfinance.scrapers.history import PriceHistory
 
 from phases.calendar import ExchangeCalendar
 from phases.money import ticks
-from phases.prices.breaker import Breaker, BreakerOpen
+from phases.prices.breaker import Breaker
+from phases.prices.circuit import BreakerOpen
 from phases.prices.errors import (
     BadAnswer,
     NotOfNewYork,
@@ -291,7 +292,7 @@ def test_a_row_without_sense_is_not_believed_and_counted(row: list[float]) -> No
 
     assert quote is not None
     assert quote.basis == "close 2020-11-30"
-    assert prices.ignored == {"unusable_price": 1}
+    assert [one.context["refused"] for one in prices.remarks()] == [1]
 
 
 def test_a_day_without_volume_is_a_day_all_the_same() -> None:
