@@ -145,9 +145,7 @@ def end_login(login: Login, received_url: str, tokens: TokenFile, now_s: int, tr
     """
     if not parse_qs(urlsplit(received_url).query).get("code"):
         # Without one the session would quietly ask for a token of the application itself.
-        raise LoginNeeded(
-            "that address holds no code of Schwab; copy all that the browser shows at the end"
-        )
+        raise LoginNeeded("that address holds no code of Schwab; copy all that the browser shows at the end")
     auth = import_module("schwab.auth")
     session = auth.OAuth2Client(login.app.client_id, redirect_uri=login.callback_url, transport=transport)
     try:
