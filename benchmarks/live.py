@@ -5,7 +5,8 @@
 Three processes of their own read the same server, twice each, of which the second counts (the server keeps
 the answers it has made): bare PRAW, which fetches the same posts, expands the same trees and keeps nothing;
 our source alone; and `phaseline analyze`, phase by phase by its own events. Loopback answers at once, so
-these are our costs: Reddit itself allows 100 requests a minute, averaged over ten.
+these are our costs: Reddit itself allows 100 requests a minute, averaged over ten. The ratio is of processor
+time, which repeats on a busy machine too; that of worker processes is not in it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -32,7 +34,24 @@ from tests.replay.made import SUBREDDIT, MadeReddit, grown, post  # noqa: E402 -
 from tests.replay.server import serving  # noqa: E402 - the same
 
 AGENT = "linux:phaseline:benchmark (by /u/nobody)"
-HEAD = "| what | seconds | x bare PRAW | requests | comments | peak MiB |\n|---|---|---|---|---|---|"
+COLUMNS = ("what", "seconds", "processor s", "x bare PRAW", "requests", "comments", "peak MiB")
+HEAD = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one part took."""
+
+    what: str
+    seconds: float
+    cpu_s: float
+    peak_mib: float
+
+    def show(self, floor: Cost, requests: object = "", comments: object = "") -> None:
+        """Print a row of the table."""
+        ratio = f"{self.cpu_s / floor.cpu_s:.2f}"
+        cells = (self.what, f"{self.seconds:.2f}", f"{self.cpu_s:.2f}", ratio, requests, comments)
+        print("|", " | ".join(map(str, cells)), f"| {self.peak_mib:.0f} |")
 
 
 def made(posts: int, comments: int) -> MadeReddit:
@@ -124,38 +143,37 @@ def source(url: str) -> int:
 
 
 def only(name: str, url: str) -> None:
-    start = time.perf_counter()
+    start_s, start_cpu_s = time.perf_counter(), time.process_time()
     found = {"bare": bare, "source": source}[name](url)
-    print(json.dumps([time.perf_counter() - start, found, peak_mib()]))
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps([found, time.perf_counter() - start_s, time.process_time() - start_cpu_s, peak_mib]))
 
 
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def in_process(name: str, url: str) -> tuple[float, int, float]:
+def in_process(name: str, url: str) -> tuple[Cost, int]:
     command = [sys.executable, __file__, "--only", name, "--url", url]
     said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return float(said[0]), int(said[1]), float(said[2])
+    return Cost(f"{name} alone", *said[1:]), said[0]
 
 
-PEAKS = """
-import resource, sys, phases
+WATCHED = """
+import resource, sys, time, phases
 from statemachine.contract import Phase
 def told(function):
     def run(conn, ctx):
+        start = time.process_time()
         function(conn, ctx)
-        print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stderr)
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print("cost", time.process_time() - start, peak_mib, file=sys.stderr)
     return run
 PHASES = [Phase(each.number, each.label, told(each.function)) for each in phases.PHASES]
 SCHEMA = phases.SCHEMA
 """
 
 
-def analyze(url: str, folder: Path) -> tuple[list[tuple[str, float, float]], int]:
-    """Return each phase with its seconds and the peak in MiB by its end, and how many comments there were."""
+def analyze(url: str, folder: Path) -> tuple[list[Cost], int]:
+    """Return what each phase took, with the peak by its end, and how many comments there were."""
     database = folder / f"{time.monotonic_ns()}.db"
-    (folder / "watched.py").write_text(PEAKS)
+    (folder / "watched.py").write_text(WATCHED)
     settings = {
         "PHASELINE_PHASES": "watched:PHASES",
         "PHASELINE_SOURCE": "reddit",
@@ -174,7 +192,7 @@ def analyze(url: str, folder: Path) -> tuple[list[tuple[str, float, float]], int
         cwd=folder,
         env={**os.environ, **settings},
     )
-    peaks = [float(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("peak ")]
+    told = [line.split()[1:] for line in done.stderr.splitlines() if line.startswith("cost ")]
     with sqlite3.connect(database) as conn:
         events = conn.execute("SELECT dest, at FROM run_events ORDER BY seq").fetchall()
         (comments,) = conn.execute("SELECT count(*) FROM comments").fetchone()
@@ -182,29 +200,27 @@ def analyze(url: str, folder: Path) -> tuple[list[tuple[str, float, float]], int
         (phase, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
         for (phase, start), (_, end) in pairwise(events)
     ]
-    return [(phase, seconds, peak) for (phase, seconds), peak in zip(spans, peaks, strict=True)], comments
+    return [Cost(*span, *map(float, cost)) for span, cost in zip(spans, told, strict=True)], comments
 
 
 def measure(posts: int, comments: int, folder: Path) -> None:
     with server(posts, comments) as (url, process):
-        floor_s = 0.0
+        floor: Cost | None = None
         for name in ("bare", "source"):
             in_process(name, url)
             requests_of(process)
-            seconds, found, peak = in_process(name, url)
-            floor_s = floor_s or seconds
-            show(f"{name} alone", seconds, floor_s, requests_of(process), found, peak)
+            cost, found = in_process(name, url)
+            floor = floor or cost
+            cost.show(floor, requests_of(process), found)
+        assert floor is not None
         analyze(url, folder)
         requests_of(process)
-        spans, found = analyze(url, folder)
+        phases, found = analyze(url, folder)
         asked = requests_of(process)
-        for phase, seconds, peak in spans:
-            show(phase, seconds, floor_s, asked if phase == spans[0][0] else "", "", peak)
-        show("whole run", sum(span[1] for span in spans), floor_s, asked, found, spans[-1][2])
-
-
-def show(what: str, seconds: float, floor_s: float, asked: object, found: object, peak: float) -> None:
-    print(f"| {what} | {seconds:.2f} | {seconds / floor_s:.2f} | {asked} | {found} | {peak:.0f} |")
+        for cost in phases:
+            cost.show(floor, asked if cost is phases[0] else "")
+        total_s, total_cpu_s = sum(each.seconds for each in phases), sum(each.cpu_s for each in phases)
+        Cost("whole run", total_s, total_cpu_s, phases[-1].peak_mib).show(floor, asked, found)
 
 
 def main() -> None:

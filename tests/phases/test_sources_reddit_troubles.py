@@ -182,6 +182,19 @@ def test_one_link_that_fails_for_good_costs_only_itself(reader: Reader) -> None:
     assert [(end.comments_left, end.links_left) for end in of_kind(items, PostEnd)] == [(100, 1)]
 
 
+def test_links_that_fail_now_and_then_are_no_outage(reader: Reader) -> None:
+    made = MadeReddit({"p1": [comment(number, "p1") for number in range(610)]}, page=10)
+
+    def every_other(asked: Asked) -> Answer:
+        first = asked.form.get("children", "").partition(",")[0].removeprefix("p1c")
+        return Answer({}, 500) if first and int(first) // 100 % 2 == 0 else made(asked)
+
+    items = reader.read(every_other)
+
+    assert len(of_kind(items, Comment)) == 310
+    assert [(end.comments_left, end.links_left) for end in of_kind(items, PostEnd)] == [(300, 3)]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
