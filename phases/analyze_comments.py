@@ -14,6 +14,7 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
+from datetime import date
 from typing import Any, Final, NamedTuple
 
 from phases.annotations import sanitized
@@ -39,7 +40,7 @@ _COUNT: Final = f"SELECT count(*) {_WAITING}"
 
 _PAGE: Final = f"""
 SELECT c.id, c.body, coalesce(c.author_trust_score, :unknown_author), c.parent_comment_id, p.title,
-  p.image_analysis {_WAITING} AND c.id > :after ORDER BY c.id LIMIT :page
+  p.image_analysis, substr(c.created_utc, 1, 10) {_WAITING} AND c.id > :after ORDER BY c.id LIMIT :page
 """
 
 _PARENTS: Final = """
@@ -147,7 +148,7 @@ def _excerpts(conn: sqlite3.Connection, run_id: int, asked: deque[Asked]) -> Ite
     """Yield what the analyser may see, comment by comment, noting in `asked` whose it is."""
     page: dict[str, Any] = {"run_id": run_id, "unknown_author": UNKNOWN_AUTHOR, "after": 0, "page": PAGE}
     while rows := conn.execute(_PAGE, page).fetchall():
-        for comment_id, body, trust, parent_id, title, image_description in rows:
+        for comment_id, body, trust, parent_id, title, image_description, written_on in rows:
             asked.append(Asked(comment_id, sketch(body)))
             yield Excerpt(
                 body=body,
@@ -155,6 +156,7 @@ def _excerpts(conn: sqlite3.Connection, run_id: int, asked: deque[Asked]) -> Ite
                 image_description=image_description,
                 parents=_parents(conn, parent_id),
                 author_trust=trust,
+                written_on=date.fromisoformat(written_on),
             )
         page["after"] = rows[-1][0]
 

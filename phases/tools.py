@@ -126,6 +126,8 @@ class Excerpt:
     parents: tuple[str, ...] = ()
     """Bodies of the parent chain, nearest first."""
     author_trust: float = 0.5
+    written_on: date | None = None
+    """The UTC day, by which renamed symbols are told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from phases.analyzers.features import measures, words
-from phases.analyzers.opinion import Opinion, model
+from phases.analyzers.opinion import Model, Opinion, model
 from phases.analyzers.reading import Reading, read
 from phases.analyzers.reasoning import has_reasoning, summary
 from phases.analyzers.stance import Cue, cues_by_symbol, sentiment_of
@@ -28,6 +28,8 @@ TRUSTED: Final = 0.6
 
 LEAST_PROBABILITY: Final = 0.4
 """An opinion less probable than this is not told; an even chance of three would be a third."""
+LEAST_WITHOUT_CUES: Final = 0.5
+"""The same where the lexicon found nothing: what is left, the words alone, is often wrong."""
 
 
 class LexiconAnalyzer:
@@ -45,15 +47,19 @@ class LexiconAnalyzer:
 
 def annotate(excerpt: Excerpt) -> Annotation:
     """Return what the analyser says of one comment. Pure: it depends on the excerpt alone."""
-    reading = read(excerpt.body)
-    argues = has_reasoning(reading.text, reading.tokens, reading.matches)
+    return judge(read(excerpt.body, excerpt.written_on), excerpt, model())
+
+
+def judge(reading: Reading, excerpt: Excerpt, weights: Model) -> Annotation:
+    """Return what the weights make of a comment's reading; the excerpt is needed for its context."""
     spelled = words(reading)
-    opinion = _opinion(reading, reading.cues, spelled)
-    sentiment = _told(reading, opinion)
+    opinion = weights.opinion(measures(reading, reading.cues), spelled)
+    sentiment = _told(reading, reading.cues, opinion)
+    argues = has_reasoning(reading.text, reading.tokens, reading.matches)
     return Annotation(
-        tickers=_stances(reading, sentiment, spelled),
+        tickers=_stances(reading, sentiment, spelled, weights),
         sentiment=sentiment,
-        sarcasm_detected=_is_sarcastic(reading),
+        sarcasm_detected=is_sarcastic(reading),
         has_reasoning=argues,
         confidence=_confidence(reading, excerpt, sentiment, opinion.probability(sentiment)),
         reasoning_summary=summary(reading.text, reading.tokens, reading.matches) if argues else None,
@@ -61,29 +67,28 @@ def annotate(excerpt: Excerpt) -> Annotation:
     )
 
 
-def _opinion(reading: Reading, cues: Sequence[Cue], spelled: frozenset[str]) -> Opinion:
-    return model().opinion(measures(reading, cues), spelled)
-
-
-def _told(reading: Reading, opinion: Opinion) -> Sentiment:
+def _told(reading: Reading, cues: Sequence[Cue], opinion: Opinion) -> Sentiment:
     """Return the sentiment to tell: questions alone say nothing unless the lexicon leans."""
-    if opinion.probability(opinion.sentiment) < LEAST_PROBABILITY:
+    if opinion.probability(opinion.sentiment) < (LEAST_PROBABILITY if cues else LEAST_WITHOUT_CUES):
         return "neutral"
     return "neutral" if reading.only_asks and sentiment_of(reading.lean) == "neutral" else opinion.sentiment
 
 
-def _stances(reading: Reading, sentiment: Sentiment, spelled: frozenset[str]) -> tuple[TickerSentiment, ...]:
+def _stances(
+    reading: Reading, sentiment: Sentiment, spelled: frozenset[str], weights: Model
+) -> tuple[TickerSentiment, ...]:
     """Return the stance on each ticker: that of the text on the only one, else by the cues of its own."""
     shared = cues_by_symbol(reading.tokens, reading.cues, reading.mentions)
     if len(shared) == 1:
         return tuple(TickerSentiment(symbol, sentiment) for symbol in shared)
     return tuple(
-        TickerSentiment(symbol, _told(reading, _opinion(reading, cues, spelled)))
+        TickerSentiment(symbol, _told(reading, cues, weights.opinion(measures(reading, cues), spelled)))
         for symbol, cues in shared.items()
     )
 
 
-def _is_sarcastic(reading: Reading) -> bool:
+def is_sarcastic(reading: Reading) -> bool:
+    """Return whether a phrase says that the opposite may be meant."""
     return reading.roles["sarcasm"] + reading.roles["inverse"] > 0
 
 
@@ -93,7 +98,7 @@ def _confidence(reading: Reading, excerpt: Excerpt, sentiment: Sentiment, probab
         probability += TRUST_BONUS
     if _contradicts(sentiment, excerpt.parents):
         probability -= CONTRADICTION_PENALTY
-    ceiling = SARCASM_CEILING if _is_sarcastic(reading) else 1.0
+    ceiling = SARCASM_CEILING if is_sarcastic(reading) else 1.0
     return round(min(ceiling, max(0.0, probability)), 3)
 
 

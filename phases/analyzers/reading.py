@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
-from phases.analyzers.phrases import Match, Role, lexicon
+from phases.analyzers.phrases import Lexicon, Match, Role, lexicon
 from phases.analyzers.stance import Cue, lean, weigh
 from phases.analyzers.text import clean
 from phases.analyzers.tickers import Mention
@@ -53,12 +54,15 @@ class Reading:
         return self.asked_share == 1
 
 
-def read(body: str) -> Reading:
-    """Return a comment's text, cleaned and taken apart."""
+def read(body: str, day: date | None = None, phrases: Lexicon | None = None) -> Reading:
+    """Return a comment's text, cleaned and taken apart; by the shipped lexicon where no other is given.
+
+    With the day on which it was written, a renamed company goes by its symbol of that day.
+    """
     text = clean(body)
     tokens = tokenize(text)
-    mentions = find_mentions(tokens, chars=len(text))
-    matches = list(lexicon().matches(tokens))
+    mentions = find_mentions(tokens, chars=len(text), day=day)
+    matches = list((phrases or lexicon()).matches(tokens))
     return Reading(
         text=text,
         tokens=tokens,

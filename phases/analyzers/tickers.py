@@ -19,11 +19,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal
 
 from phases.analyzers.cues import follows, has_cue
 from phases.analyzers.tokens import Token, tokenize
-from phases.analyzers.universe import AssetClass, Name, Vocabulary, asset_class, vocabulary
+from phases.analyzers.universe import AssetClass, Name, Vocabulary, asset_class, symbol_on, vocabulary
 
 Reason = Literal["cashtag", "caps", "lower", "cue", "name"]
 
@@ -54,13 +55,15 @@ class Mention:
     """Index of its last token."""
 
 
-def extract(text: str) -> tuple[str, ...]:
+def extract(text: str, day: date | None = None) -> tuple[str, ...]:
     """Return the symbols that a cleaned text names, each once, in order of first mention.
+
+    With the day on which it was written, a renamed company goes by its symbol of that day.
 
     >>> extract("Sold my $GME, now long PLTR and amc. DD: I like the stock. YOLO!")
     ('GME', 'PLTR', 'AMC')
     """
-    return symbols(mentions(tokenize(text), chars=len(text)))
+    return symbols(mentions(tokenize(text), chars=len(text), day=day))
 
 
 def symbols(found: Iterable[Mention]) -> tuple[str, ...]:
@@ -68,18 +71,25 @@ def symbols(found: Iterable[Mention]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mention.symbol for mention in found))
 
 
-def mentions(tokens: Sequence[Token], *, chars: int) -> list[Mention]:
-    """Return every mention in the tokens of a text of `chars` characters, in order."""
-    return list(_Finder(tokens, short=chars <= SHORT_TEXT_CHARS).find())
+def mentions(
+    tokens: Sequence[Token], *, chars: int, day: date | None = None, known: Vocabulary | None = None
+) -> list[Mention]:
+    """Return every mention in the tokens of a text of `chars` characters, in order.
+
+    What is known of symbols is the shipped vocabulary, where no other is given.
+    """
+    finder = _Finder(tokens, known or vocabulary(), day, short=chars <= SHORT_TEXT_CHARS)
+    return list(finder.find())
 
 
 class _Finder:
     """Owns what one text's tokens are judged by: who shouts, and which cashtags it holds."""
 
-    def __init__(self, tokens: Sequence[Token], *, short: bool) -> None:
+    def __init__(self, tokens: Sequence[Token], known: Vocabulary, day: date | None, *, short: bool) -> None:
         self._tokens = tokens
+        self._day = day
         self._short = short
-        self._known = vocabulary()
+        self._known = known
         self._shouted = _shouted_sentences(tokens, self._known)
         tags = (_cashtag(token.text, self._known) for token in tokens if token.kind == "cashtag")
         self._tagged = frozenset(symbol for symbol in tags if symbol)
@@ -120,13 +130,13 @@ class _Finder:
 
     def _word(self, index: int) -> Mention | None:
         known, text = self._known, _singular(_stem(self._tokens[index].text))
-        symbol = text.upper()
+        symbol, is_upper = text.upper(), text.isupper()
+        if not is_upper and symbol not in known.distinct:
+            return None
         if not WELL_FORMED.fullmatch(symbol) or symbol in known.fake:
             return None
         if symbol in known.distinct:
-            return self._mention(symbol, "caps" if text.isupper() else "lower", 0.9, index)
-        if not text.isupper():
-            return None
+            return self._mention(symbol, "caps" if is_upper else "lower", 0.9, index)
         if symbol in self._tagged:
             return self._mention(symbol, "caps", 0.95, index)
         return None if symbol in known.never else self._capitals(symbol, index)
@@ -158,6 +168,7 @@ class _Finder:
     def _mention(
         self, symbol: str, reason: Reason, confidence: float, first: int, last: int | None = None
     ) -> Mention:
+        symbol = symbol_on(symbol, self._day, by_name=reason == "name")
         return Mention(
             symbol=symbol,
             reason=reason,
@@ -212,8 +223,9 @@ def _shouted_sentences(tokens: Sequence[Token], known: Vocabulary) -> frozenset[
     for token in tokens:
         if token.kind == "word" and len(token.text) > 1:
             words[token.sentence] += 1
-            capitals[token.sentence] += token.text.isupper()
-            plain[token.sentence] += _is_plain_capital(token, known)
+            if token.text.isupper():
+                capitals[token.sentence] += 1
+                plain[token.sentence] += _is_plain_capital(token, known)
     return frozenset(
         sentence
         for sentence, count in words.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Final, Literal
@@ -44,6 +45,45 @@ class Vocabulary:
     fillers: frozenset[str]
     expiries: frozenset[str]
     exchanges: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rename:
+    """A symbol left for another one."""
+
+    old: str
+    new: str
+    since: date
+    """First day of the new symbol."""
+
+
+def symbol_on(symbol: str, day: date | None, *, by_name: bool = False) -> str:
+    """Return the symbol that a company had on a day, for one that a comment of that day uses.
+
+    Somebody who writes an old symbol means its successor. Only a company's *name* leads back to the symbol
+    of its time: a new symbol may have been another company's before. No day changes nothing.
+
+    >>> symbol_on("FB", date(2024, 5, 1)), symbol_on("FB", date(2021, 5, 1))
+    ('META', 'FB')
+    >>> symbol_on("META", date(2021, 5, 1), by_name=True), symbol_on("META", date(2021, 5, 1))
+    ('FB', 'META')
+    """
+    if day is None:
+        return symbol
+    if by_name:
+        for rename in reversed(renames()):
+            symbol = rename.old if rename.new == symbol and day < rename.since else symbol
+    for rename in renames():
+        symbol = rename.new if rename.old == symbol and day >= rename.since else symbol
+    return symbol
+
+
+@cache
+def renames() -> tuple[Rename, ...]:
+    """Return renames.txt in order of time, read at the first call and kept."""
+    lines = (line.split() for _, line in data_lines("renames.txt"))
+    found = (Rename(old=old, new=new, since=date.fromisoformat(since)) for since, old, new in lines)
+    return tuple(sorted(found, key=lambda rename: rename.since))
 
 
 def asset_class(symbol: str) -> AssetClass:

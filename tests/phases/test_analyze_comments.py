@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import product
 from typing import Any
 
@@ -181,6 +182,7 @@ def test_an_analyser_sees_the_thread_and_never_a_name(
         image_description="a chart that falls",
         parents=("the parent", "the root"),
         author_trust=0.7,
+        written_on=date(2025, 3, 12),
     )
     assert "u_root_author" not in repr(shown)
 

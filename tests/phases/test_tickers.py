@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,15 @@ from hypothesis import strategies as st
 from phases.analyzers.text import MAX_CHARS, clean, shortened
 from phases.analyzers.tickers import SHORT_TEXT_CHARS, Mention, extract, mentions, symbols
 from phases.analyzers.tokens import tokenize
-from phases.analyzers.universe import asset_class, data_lines, is_tradable, vocabulary
+from phases.analyzers.universe import (
+    Rename,
+    asset_class,
+    data_lines,
+    is_tradable,
+    renames,
+    symbol_on,
+    vocabulary,
+)
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 WELL_FORMED = re.compile(r"[A-Z]{1,5}(\.[A-Z])?")
@@ -351,6 +360,39 @@ def test_crypto_and_indexes_are_named_but_never_become_positions() -> None:
     assert names == ("BTC", "VIX", "SPX", "ETH", "GME", "SPY", "QXWD")
     assert [is_tradable(name) for name in names] == [False, False, False, False, True, True, True]
     assert asset_class("SPY") == "fund"
+
+
+# --- renamed symbols ---
+
+days = st.dates(date(2018, 1, 1), date(2027, 12, 31))
+
+
+@given(st.sampled_from(sorted(vocabulary().classes)), days, st.booleans())
+def test_the_symbol_of_a_day_is_a_known_one_and_stays_itself(symbol: str, day: date, by_name: bool) -> None:
+    then = symbol_on(symbol, day, by_name=by_name)
+
+    assert then in vocabulary().classes
+    assert symbol_on(then, day) == then
+    assert symbol_on(symbol, None, by_name=by_name) == symbol
+
+
+@pytest.mark.parametrize("rename", renames(), ids=lambda rename: f"{rename.old}-{rename.new}")
+def test_a_symbol_changes_on_its_day_and_not_before(rename: Rename) -> None:
+    eve = rename.since - timedelta(days=1)
+
+    assert symbol_on(rename.old, eve) == rename.old
+    assert symbol_on(rename.old, rename.since) == rename.new
+    assert symbol_on(rename.new, eve) == rename.new
+    assert symbol_on(rename.new, eve, by_name=True) == rename.old
+
+
+def test_a_company_goes_by_its_symbol_of_the_day() -> None:
+    text = "loading up on Facebook calls"
+
+    assert extract(text, date(2021, 2, 1)) == ("FB",)
+    assert extract(text, date(2024, 2, 1)) == ("META",)
+    assert extract("$FB and META", date(2024, 2, 1)) == ("META",)
+    assert extract(text) == ("META",)
 
 
 def test_symbols_of_mentions_are_unique_in_order() -> None:
