@@ -2,14 +2,13 @@
 
     make train            # or: .venv/bin/python -m tools.train_stance [FOLDER] [--check]
 
-FOLDER holds the sets of SETS; it lies beside the repository and is never part of it. scikit-learn comes with
+FOLDER holds the labelled sets; it lies beside the repository and is never part of it. scikit-learn comes with
 the dependency group `train` and is used here only: what ships scores in plain Python.
 
 The model is a logistic regression over what the lexicon says of a text and over its words, alone and in
 pairs. A word is learned only if it stands in at least MIN_TEXTS texts, so nothing of a text can be rebuilt
 from the weights; symbols, figures, addresses and names of users are replaced or left out (see features.py).
-Each set has an intercept of its own, because its labels follow a guide of their own; that of the first set,
-comments of the forum, ships. With --check nothing is written: it fails where the file would change.
+With --check nothing is written: it fails where the file would change.
 """
 
 from __future__ import annotations
@@ -25,13 +24,14 @@ from typing import Any, Final
 
 from phases.analyzers.features import measures, words
 from phases.analyzers.opinion import INTERCEPT, WEIGHTS_FILE, Logits, Model
-from phases.analyzers.reading import read
+from phases.analyzers.phrases import Lexicon
+from phases.analyzers.reading import Reading, read
 
 ROOT: Final = Path(__file__).parents[1]
 DEFAULT_FOLDER: Final = ROOT.parent / "shared" / "data" / "labels"
 WEIGHTS: Final = ROOT / "phases" / "analyzers" / WEIGHTS_FILE
-SETS: Final[Mapping[str, float]] = {"wsb_sentiment_dev.ndjson": 1.0, "surge_stock_500.ndjson": 0.5}
-"""How much a text of each set counts; tweets about one ticker count half."""
+TRAINING_SET: Final = "wsb_sentiment_dev.ndjson"
+"""Comments of the forum. A second set, of tweets, taught nothing that held on other texts, and stays out."""
 
 MIN_TEXTS: Final = 8
 INVERSE_PENALTY: Final = 1.0
@@ -45,7 +45,7 @@ class Example:
     """One labelled text as the model sees it."""
 
     text: str
-    set_name: str
+    reading: Reading
     label: str
     ticker: str | None
     """The symbol that the label is about, where the set says so."""
@@ -53,17 +53,18 @@ class Example:
     words: frozenset[str]
 
 
-def load(folder: Path, set_name: str) -> list[Example]:
-    """Return the examples of one set, in its order."""
+def load(folder: Path, set_name: str, phrases: Lexicon | None = None) -> list[Example]:
+    """Return the examples of one set, in its order, as the shipped lexicon or another one reads them."""
     lines = (folder / set_name).read_text(encoding="utf-8").splitlines()
-    return [_example(json.loads(line), set_name) for line in lines]
+    return [example_of(json.loads(line), phrases) for line in lines]
 
 
-def _example(row: Mapping[str, Any], set_name: str) -> Example:
-    reading = read(row["text"])
+def example_of(row: Mapping[str, Any], phrases: Lexicon | None = None) -> Example:
+    """Return a row of a set (text, label, perhaps ticker) as an example."""
+    reading = read(row["text"], phrases=phrases)
     return Example(
         text=row["text"],
-        set_name=set_name,
+        reading=reading,
         label=row["label"],
         ticker=row.get("ticker"),
         measures=measures(reading, reading.cues),
@@ -71,26 +72,21 @@ def _example(row: Mapping[str, Any], set_name: str) -> Example:
     )
 
 
-def fit(examples: Sequence[Example], *, learn_words: bool = True) -> Model:
+def fit(examples: Sequence[Example]) -> Model:
     """Return the model that the examples teach; the same examples in the same order teach the same."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - belongs to the group `train` only
 
     counts = Counter(word for example in examples for word in example.words)
-    vocabulary = sorted(word for word, count in counts.items() if count >= MIN_TEXTS) if learn_words else []
+    vocabulary = sorted(word for word, count in counts.items() if count >= MIN_TEXTS)
     names = list(examples[0].measures)
-    sets = [name for name in SETS if name != next(iter(SETS))]
     regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=5_000, tol=1e-7).fit(
-        _matrix(examples, names, vocabulary, sets),
-        [LABELS.index(example.label) for example in examples],
-        sample_weight=[SETS[example.set_name] for example in examples],
+        _matrix(examples, names, vocabulary), [LABELS.index(example.label) for example in examples]
     )
     return _model(regression, names, vocabulary)
 
 
-def _matrix(
-    examples: Sequence[Example], names: Sequence[str], vocabulary: Sequence[str], sets: Sequence[str]
-) -> Any:
-    """Return a sparse matrix with a column for each measure, each word and each set but the first."""
+def _matrix(examples: Sequence[Example], names: Sequence[str], vocabulary: Sequence[str]) -> Any:
+    """Return a sparse matrix with a column for each measure and each word."""
     from scipy.sparse import csr_matrix  # noqa: PLC0415 - belongs to the group `train` only
 
     column = {word: len(names) + index for index, word in enumerate(vocabulary)}
@@ -99,10 +95,8 @@ def _matrix(
         known = sorted(column[word] for word in example.words if word in column)
         cells += [(example.measures[name], row, index) for index, name in enumerate(names)]
         cells += [(len(known) ** -0.5, row, index) for index in known]
-        if example.set_name in sets:
-            cells.append((1.0, row, len(names) + len(vocabulary) + sets.index(example.set_name)))
     values, rows, columns = zip(*cells, strict=True)
-    width = len(names) + len(vocabulary) + len(sets)
+    width = len(names) + len(vocabulary)
     return csr_matrix((values, (rows, columns)), shape=(len(examples), width))
 
 
@@ -147,11 +141,9 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_FOLDER)
     parser.add_argument("--check", action="store_true", help="compare the file instead of writing it")
     asked = parser.parse_args()
-    if missing := [name for name in SETS if not (asked.folder / name).is_file()]:
-        parser.error(
-            f"there is no {missing[0]} in {asked.folder}; give the folder that holds the labelled sets"
-        )
-    text = written(fit([example for name in SETS for example in load(asked.folder, name)]))
+    if not (asked.folder / TRAINING_SET).is_file():
+        parser.error(f"there is no {TRAINING_SET} in {asked.folder}; give the folder that holds it")
+    text = written(fit(load(asked.folder, TRAINING_SET)))
     if not asked.check:
         WEIGHTS.write_text(text, encoding="utf-8")
     elif text != WEIGHTS.read_text(encoding="utf-8"):

@@ -1,0 +1,1 @@
+"""How right the embedded analyser is, on texts that people labelled."""
