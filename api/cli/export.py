@@ -1,88 +1,110 @@
-"""`phaseline export`: rows for spreadsheets, pandas, DuckDB and friends."""
+"""`phaseline export`: a table as a file, or as text on stdout."""
 
 from __future__ import annotations
 
-import csv
-import json
-import sqlite3
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 import click
 
-from api.cli.exits import Mistake, NothingThere
+from api.cli.exits import BadInput, Mistake, NothingThere
+from api.cli.follow import Bar
 from api.cli.options import reading, settings, settings_flags
-from api.cli.text import clean
+from api.cli.text import clean, is_terminal, say
+from api.export import parquet
+from api.export.tables import TABLES, NoSuchTable, Row, Rows, read
+from api.export.texts import SUFFIXES, write_csv, write_ndjson
+from api.files import replacing
 
-TABLES: Final[Mapping[str, str]] = {
-    "signals": "SELECT * FROM signals ORDER BY id",
-    "positions": "SELECT * FROM positions ORDER BY id",
-    "comments": "SELECT * FROM comments ORDER BY id",
-    "runs": "SELECT * FROM analysis_runs ORDER BY id",
-    "events": "SELECT * FROM run_events ORDER BY seq",
-}
-JSON_COLUMNS: Final = frozenset({"params", "results", "warnings", "detail"})
-FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""With these a spreadsheet takes a text for a formula."""
-
-Row = Sequence[Any]
-Writer = Callable[[Sequence[str], Iterator[Row], TextIO], None]
+PARQUET: Final = "parquet"
+ROWS_PER_LOOK: Final = 10_000
+ROWS_PER_LINE: Final = 500_000
+HELP: Final = "\b\nTables:\n" + "\n".join(f"  {name:<15} {each.about}" for name, each in TABLES.items())
 
 
-@click.command()
+@click.command(epilog=HELP)
 @settings_flags()
-@click.argument("what", type=click.Choice(list(TABLES)))
-@click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
+@click.argument("table", type=click.Choice(list(TABLES)), metavar="TABLE")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "ndjson", PARQUET]),
+    help="By default what the file's name says.",
+)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; by default stdout.")
-def export(what: str, form: str, output: Path | None) -> None:
-    """Write signals, positions, comments, runs or events as CSV or NDJSON.
+@click.option("--force", is_flag=True, help="Replace the file where it exists.")
+def export(table: str, form: str | None, output: Path | None, force: bool) -> None:
+    """Write a table as CSV, NDJSON or Parquet.
 
-    In CSV a text that a spreadsheet would take for a formula gets a leading apostrophe; NDJSON is exact.
+    In CSV a text that a spreadsheet would take for a formula gets a leading apostrophe; NDJSON and Parquet
+    are exact. A file appears when it is whole. Parquet wants the extra: pip install "phaseline[parquet]".
     """
-    with reading(settings()) as reader, _writing(output) as file:
+    chosen = form or (SUFFIXES.get(output.suffix, "csv") if output else "csv")
+    if chosen == PARQUET:
+        if output is None:
+            raise BadInput("Parquet is no text; say a file with --output")
+        _require_parquet()
+    with reading(settings()) as reader:
         try:
-            cursor = reader.conn.execute(TABLES[what])
-        except sqlite3.OperationalError as error:
-            raise NothingThere(f"there are no {what} in this database: {error}") from error
-        WRITERS[form]([column[0] for column in cursor.description], cursor, file)
+            rows = read(reader.conn, table)
+        except NoSuchTable as error:
+            raise NothingThere(str(error)) from error
+        if output is None:
+            _write_text(rows, rows.each, chosen, sys.stdout)
+        else:
+            _write_file(rows, table, chosen, output, force=force)
+
+
+def _require_parquet() -> None:
+    try:
+        parquet.require()
+    except parquet.ParquetMissing as error:
+        raise Mistake(str(error)) from error
+
+
+def _write_text(rows: Rows, each: Iterator[Row], form: str, file: TextIO) -> None:
+    try:
+        if form == "csv":
+            write_csv(rows, each, file, clean if file.isatty() else str)
+        else:
+            write_ndjson(rows, each, file)
+        file.flush()
+    except BrokenPipeError:
+        sys.stdout = None  # whoever read it has enough; Python must not flush it again
+
+
+def _write_file(rows: Rows, table: str, form: str, output: Path, *, force: bool) -> None:
+    try:
+        with replacing(output, force=force) as draft, _counted(rows, table) as each:
+            if form == PARQUET:
+                parquet.write_parquet(rows, each, draft)
+            else:
+                with draft.open("w", encoding="utf-8", newline="") as file:
+                    _write_text(rows, each, form, file)
+    except FileExistsError as error:
+        raise Mistake(f"{output} exists already; --force replaces it") from error
+    except OSError as error:
+        raise Mistake(f"can't write {output}: {error.strerror or error}") from error
+    say(f"{rows.count:,} {table} in {output}")
 
 
 @contextmanager
-def _writing(output: Path | None) -> Generator[TextIO]:
-    if output is None:
-        yield sys.stdout
+def _counted(rows: Rows, table: str) -> Generator[Iterator[Row]]:
+    """Lend the rows, and show how many have passed: by a bar, or now and then by a line."""
+    if not is_terminal():
+        yield _passing(rows, table, None)
         return
-    try:
-        with output.open("w", encoding="utf-8", newline="") as file:
-            yield file
-    except OSError as error:
-        raise Mistake(f"can't write {output}: {error.strerror}") from error
+    with Bar() as bar:
+        yield _passing(rows, table, bar)
 
 
-def _csv(names: Sequence[str], rows: Iterator[Row], file: TextIO) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow([_cell(value, file) for value in row])
-
-
-def _cell(value: Any, file: TextIO) -> Any:
-    if not isinstance(value, str):
-        return value
-    text = f"'{value}" if value.startswith(FORMULAS) else value
-    return clean(text) if file.isatty() else text
-
-
-def _ndjson(names: Sequence[str], rows: Iterator[Row], file: TextIO) -> None:
-    for row in rows:
-        said = {
-            name: json.loads(value) if name in JSON_COLUMNS and value is not None else value
-            for name, value in zip(names, row, strict=True)
-        }
-        file.write(json.dumps(said) + "\n")
-
-
-WRITERS: Final[Mapping[str, Writer]] = {"csv": _csv, "ndjson": _ndjson}
+def _passing(rows: Rows, table: str, bar: Bar | None) -> Iterator[Row]:
+    for number, row in enumerate(rows.each, start=1):
+        if bar and number % ROWS_PER_LOOK == 0:
+            bar.move(f"{number:,} {table}", number / rows.count)
+        elif not bar and number % ROWS_PER_LINE == 0:
+            say(f"{number:,} of {rows.count:,} {table}")
+        yield row

@@ -254,8 +254,8 @@ def _write(folder: Path, texts: Mapping[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            with replacing(folder / name, force=True) as file:
-                file.write(text.encode())
+            with replacing(folder / name, force=True) as draft:
+                draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise Mistake(f"can't write the report to {folder}: {error.strerror}") from error
     say(f"the report is in {folder}")

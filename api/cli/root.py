@@ -28,7 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "doctor": ("doctor", "Check that this machine can run an analysis."),
     "close": ("close", "Sell an open position, or a part of it, at its stored price."),
     "replay": ("replay", "Play an archive day by day, as of each day, and report what came of it."),
-    "export": ("export", "Write signals, positions, comments, runs or events as CSV or NDJSON."),
+    "export": ("export", "Write a table as CSV, NDJSON or Parquet."),
     "prune": ("prune", "Empty the texts of old comments."),
     "config": ("config", "Show the settings and where each comes from."),
 }
