@@ -70,7 +70,7 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
 
 def _rounds(client: Client, rounds: int) -> tuple[list[Spent], dict[Case, list[Spent]], list[float]]:
     ended = client.run_busy("rests")
-    _cancel_ms(client, ended)
+    client.cancel(ended)
     idle: list[Spent] = []
     busy: dict[Case, list[Spent]] = {case: [] for case in CASES}
     cancels_ms: list[float] = []
@@ -80,7 +80,7 @@ def _rounds(client: Client, rounds: int) -> tuple[list[Spent], dict[Case, list[S
             run_id = client.run_busy(case.way)
             with _streams(client.port, run_id, case.streams):
                 spent.append(_reads(client, run_id))
-            cancel_ms = _cancel_ms(client, run_id)
+            cancel_ms = client.cancel(run_id)
             if case.way == HELD:
                 cancels_ms.append(cancel_ms)
     return idle, busy, cancels_ms
@@ -93,14 +93,6 @@ def _reads(client: Client, run_id: int) -> Spent:
         never.wait(PAUSE_S)
         spent.on(lambda: client.ask("GET", f"/runs/{run_id}/status"))
     return spent
-
-
-def _cancel_ms(client: Client, run_id: int) -> float:
-    """Cancel a run and wait for its end; return how soon the cancel was answered."""
-    spent = Spent.nothing()
-    spent.on(lambda: client.ask("POST", f"/runs/{run_id}/cancel"))
-    assert client.run_to_end(run_id)["error_code"] == "cancelled"
-    return spent.wall_ms[0]
 
 
 def _latencies(case: Case, spent: list[Spent], idle: list[Spent]) -> Iterator[Figure]:
@@ -164,7 +156,7 @@ def _stopping(folder: Path, rounds: int) -> Figure:
             client = Client(port)
             run = client.ask("GET", f"/runs/{run_id}")
             assert (run["status"], run["attempt"]) == ("running", 1), run
-            _cancel_ms(client, run_id)
+            client.cancel(run_id)
     return Figure(
         what=f"SIGTERM to the end of the process, {STREAMS} streams open, SHUTDOWN=checkpoint",
         unit="ms",

@@ -61,6 +61,14 @@ class Client:
             never.wait(PAUSE_S)
         return run_id
 
+    def cancel(self, run_id: int) -> float:
+        """Cancel a run and wait for its end; return how soon the cancel was answered, in ms."""
+        began = time.perf_counter()
+        self.ask("POST", f"/runs/{run_id}/cancel")
+        answered = time.perf_counter()
+        assert self.run_to_end(run_id)["error_code"] == "cancelled"
+        return (answered - began) * 1e3
+
 
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
     """Yield the figures of the server."""
@@ -68,7 +76,9 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
         client = Client(port)
         yield _starting(client, rounds)
         if shutil.which("wrk"):
-            yield _throughput(port, f"/runs/{client.run_busy('rests')}/status", rounds)
+            run_id = client.run_busy("rests")
+            yield _throughput(port, f"/runs/{run_id}/status", rounds)
+            client.cancel(run_id)
 
 
 @contextmanager
