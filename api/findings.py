@@ -40,8 +40,9 @@ _POSITION: Final = """
     id, portfolio_id, signal_id, ticker, instrument_type, signal_type, direction, confidence, position_size,
     entry_date, entered_at, entry_price, entry_basis, status, last_checked_at, last_price AS current_price,
     last_price_at, shares, shares_remaining, stop_loss_price, take_profit_price, peak_price,
-    trailing_stop_active, took_profit, option_type, strike_price, expiration_date, contracts,
-    contracts_remaining, premium_paid, exit_date, exit_reason, hold_days, realized_return_pct"""
+    trailing_stop_active, took_profit, option_type, strike_price, expiration_date, contract_symbol,
+    contracts, contracts_remaining, premium_paid, peak_premium, underlying_price_at_entry, exit_date,
+    exit_reason, hold_days, realized_return_pct"""
 
 
 # --- signals ---
@@ -88,8 +89,8 @@ def _outcome(signal: Row, position: Row | None, instrument: str) -> Row:
 
 def _positions_of(reader: RunReader, portfolio_id: int) -> list[Row]:
     rows = _rows(reader, f"SELECT {_POSITION} FROM positions WHERE portfolio_id = ?", (portfolio_id,))
-    trail = _trailing_share(reader)
-    return [_valued(row, trail) for row in rows]
+    trails = _trails(reader)
+    return [_valued(row, trails) for row in rows]
 
 
 def signal_comments(reader: RunReader, signal_id: int) -> list[Row]:
@@ -189,29 +190,30 @@ def _with_exits(reader: RunReader, found: Sequence[Row]) -> list[Row]:
         [each["id"] for each in found],
     )
     by_position = _grouped(sales, "position_id")
-    trail = _trailing_share(reader)
-    return [{**_valued(each, trail), "position_exits": by_position.get(each["id"], [])} for each in found]
+    trails = _trails(reader)
+    return [{**_valued(each, trails), "position_exits": by_position.get(each["id"], [])} for each in found]
 
 
-def _trailing_share(reader: RunReader) -> float:
-    """Return how far below its peak a trailing position is sold, a share of one."""
+def _trails(reader: RunReader) -> Mapping[str, float]:
+    """Return how far below its peak a trailing position is sold, a share of one, by kind of instrument."""
     from phases.config import read_config  # noqa: PLC0415  # other phases need no pipeline
 
-    return read_config(reader.conn).stock_trailing_stop_pct
+    config = read_config(reader.conn)
+    return {"stock": config.stock_trailing_stop_pct, "option": config.option_trailing_stop_pct}
 
 
-def _valued(row: Row, trail: float) -> Row:
+def _valued(row: Row, trails: Mapping[str, float]) -> Row:
     """Add what follows from a position's last price and last look."""
     is_open = row["status"] == "open"
     looked = date.fromisoformat(row["last_checked_at"][:10])
     price = row["current_price"]
-    gain = _change(row["premium_paid"] or row["entry_price"], price) if is_open else None
+    gain = _change(row["entry_price"], price) if is_open else None
     held = row["hold_days"] if row["hold_days"] is not None else _days(row["entry_date"], looked)
     expires = row["expiration_date"]
     return {
         **row,
         "unrealized_return_pct": gain,
-        "nearest_exit_distance_pct": _nearest_exit(row, price, trail) if is_open and price else None,
+        "nearest_exit_distance_pct": _nearest_exit(row, price, trails) if is_open and price else None,
         "hold_days": max(held, 0),
         "dte": (date.fromisoformat(expires) - looked).days if expires else None,
         "premium_change_pct": gain if row["instrument_type"] == "option" else None,
@@ -226,13 +228,12 @@ def _days(start: str, end: date) -> int:
     return (end - date.fromisoformat(start)).days
 
 
-def _nearest_exit(row: Row, price: float, trail: float) -> float | None:
-    if row["instrument_type"] != "stock":
-        return None
+def _nearest_exit(row: Row, price: float, trails: Mapping[str, float]) -> float | None:
+    peak = row["peak_price"] or row["peak_premium"]
     levels = (
         row["stop_loss_price"],
         None if row["took_profit"] else row["take_profit_price"],
-        row["peak_price"] * (1 - trail) if row["trailing_stop_active"] and row["peak_price"] else None,
+        peak * (1 - trails[row["instrument_type"]]) if row["trailing_stop_active"] and peak else None,
     )
     distances = [abs(level - price) / price for level in levels if level is not None]
     return min(distances, default=None)

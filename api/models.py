@@ -288,9 +288,12 @@ class PositionView(BaseModel):
     option_type: str | None
     strike_price: Dollars | None
     expiration_date: str | None
+    contract_symbol: str | None = Field(description="the OCC's name of the contract")
     contracts: int | None
     contracts_remaining: int | None
-    premium_paid: Dollars | None
+    premium_paid: Dollars | None = Field(description="a share; a contract is for a hundred")
+    peak_premium: Dollars | None
+    underlying_price_at_entry: Dollars | None
     exit_date: str | None
     exit_reason: str | None
     realized_return_pct: Share | None

@@ -12,7 +12,7 @@ from statemachine.store import RunReader
 
 Row = Mapping[str, Any]
 SIGNALS: Final = ("ticker", "signal", "direction", "confidence", "people", "evidence", "new")
-POSITIONS: Final = ("ticker", "portfolio", "shares", "entry", "last", "return", "status", "exit")
+POSITIONS: Final = ("ticker", "portfolio", "holds", "entry", "last", "return", "status", "exit")
 
 
 def found_by(reader: RunReader, status: Status) -> dict[str, list[dict[str, Any]]]:
@@ -60,10 +60,16 @@ def _position(row: Row) -> tuple[object, ...]:
     return (
         row["ticker"],
         f"{row['instrument_type']}s {row['signal_type']}",
-        row["shares"] or row["contracts"],
+        _bought(row),
         f"{row['entry_price']:.2f}",
         "" if row["current_price"] is None else f"{row['current_price']:.2f}",
         "" if gain is None else f"{gain:+.1%}",
         row["status"],
         row["exit_reason"] or "",
     )
+
+
+def _bought(row: Row) -> str:
+    if row["instrument_type"] == "stock":
+        return f"{row['shares']} shares"
+    return f"{row['contracts']} {row['option_type']}s {row['strike_price']:g} of {row['expiration_date']}"

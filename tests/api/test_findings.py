@@ -33,12 +33,12 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         opened.post("/analyze")
         assert services_of(opened).runner.wait(60)
         assert opened.get("/runs/1/status").json()["status"] == "completed"
-        _close_one_position_and_open_an_option(settings.db)
+        _close_one_position_and_look_at_an_option(settings.db)
         yield opened
 
 
-def _close_one_position_and_open_an_option(db: Path) -> None:
-    """Write what a later run, and a later version, would: a sale, an option, a price."""
+def _close_one_position_and_look_at_an_option(db: Path) -> None:
+    """Write what a later run would: a sale, a look at an option, a price."""
     with closing(sqlite3.connect(db)) as conn, conn:
         bought = conn.execute("SELECT id, shares, entry_price FROM positions ORDER BY id")
         position, shares, entry = bought.fetchone()
@@ -55,16 +55,9 @@ def _close_one_position_and_open_an_option(db: Path) -> None:
             (position, entry * 1.15, shares),
         )
         conn.execute(
-            """INSERT INTO positions (portfolio_id, signal_id, ticker, instrument_type, signal_type,
-                      direction, confidence, position_size, entry_date, entered_at, entry_price,
-                      entry_basis, status,
-                      last_checked_at, last_price, option_type, strike_price, expiration_date, contracts,
-                      contracts_remaining, premium_paid)
-               SELECT p.id, s.id, s.ticker, 'option', s.signal_type, 'call', 0.7, 400,
-                      '2025-03-12', '2025-03-12T18:00:00.000Z', 2, 'mark', 'open',
-                      '2025-03-14T18:00:00.000Z', 3, 'call', 25, '2025-03-28', 2, 2, 2
-               FROM portfolios p JOIN signals s ON s.signal_type = p.signal_type
-               WHERE p.name = 'options_quality' AND s.ticker = 'GME'"""
+            """UPDATE positions
+               SET last_price = 1.5 * entry_price, last_checked_at = '2025-03-14T18:00:00.000Z'
+               WHERE instrument_type = 'option' AND ticker = 'GME'"""
         )
         conn.executemany(
             "INSERT OR REPLACE INTO price_history (ticker, date, open, high, low, close, fetched_at)"
@@ -174,14 +167,22 @@ def test_a_closed_position_shows_its_sale(client: TestClient) -> None:
     assert [sale["exit_reason"] for sale in position["position_exits"]] == ["take_profit"]
 
 
-def test_an_option_shows_its_premium_and_its_days(client: TestClient) -> None:
-    position = items(client, "/positions", instrument_type="option")[0]
+def test_an_option_shows_its_contract_its_premium_and_its_days(client: TestClient) -> None:
+    position = items(client, "/positions", instrument_type="option", ticker="GME")[0]
 
+    assert (position["option_type"], position["direction"]) == ("call", "call")
+    assert position["contract_symbol"] == "GME   250328C00026000"
+    assert (position["strike_price"], position["expiration_date"]) == (26.0, "2025-03-28")
     assert (position["dte"], position["hold_days"]) == (14, 2)
-    assert position["premium_change_pct"] == pytest.approx(0.5)
-    assert position["nearest_exit_distance_pct"] is None
-    allocation = client.get(f"/portfolios/{position['portfolio_id']}").json()["allocation"]
-    assert allocation[0]["market_value"] == pytest.approx(600)
+    assert position["premium_paid"] == position["entry_price"] == position["peak_premium"]
+    assert position["premium_change_pct"] == position["unrealized_return_pct"] == pytest.approx(0.5)
+    # at 1.5 times the premium the target, twice it, is a third away; the stop, half of it, two thirds
+    assert position["nearest_exit_distance_pct"] == pytest.approx(1 / 3, abs=0.01)
+    assert position["underlying_price_at_entry"] > 0
+    portfolio = client.get(f"/portfolios/{position['portfolio_id']}").json()
+    worth = {one["position_id"]: one["market_value"] for one in portfolio["allocation"]}
+    price, contracts = position["current_price"], position["contracts_remaining"]
+    assert worth[position["id"]] == pytest.approx(price * contracts * 100)
 
 
 def test_positions_are_filtered(client: TestClient) -> None:
