@@ -18,7 +18,7 @@ _OLD: Final = "created_utc < :before AND (body IS NOT NULL OR reasoning_summary 
 _COUNT: Final = f"SELECT count(*) FROM comments WHERE {_OLD}"
 
 _EMPTY: Final = f"""
-UPDATE comments SET body = NULL, reasoning_summary = NULL
+UPDATE comments SET body = NULL, reasoning_summary = NULL, sketch = NULL
 WHERE id IN (SELECT id FROM comments WHERE {_OLD} ORDER BY id LIMIT :limit)
 """
 
