@@ -22,7 +22,8 @@ def configure(settings: Settings) -> None:
     formatters: dict[str, type[Plain | Lines]] = {"plain": Plain, "json": Lines}
     _install(formatters[settings.log_format](redactor(settings.secrets())), settings.log_level)
     if settings.log_level == "INFO":
-        logging.getLogger("uvicorn").setLevel("WARNING")  # its lines say nothing that ours don't
+        for chatty in ("uvicorn", "httpx2"):
+            logging.getLogger(chatty).setLevel("WARNING")  # their lines say nothing that ours don't
 
 
 def configure_briefly(settings: Settings) -> None:

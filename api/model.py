@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Final
@@ -16,6 +17,8 @@ SHORTEST_SECRET: Final = 8
 
 def model_problem(of: Settings) -> str | None:
     """Return why the analyser `llm` can't be used with these settings, as one sentence; else `None`."""
+    if of.llm_base_url is not None and not _is_address(of.llm_base_url):
+        return "llm: PHASELINE_LLM_BASE_URL is no address; say one such as http://127.0.0.1:11434/v1"
     missing = [name for name in ("llm_base_url", "llm_model") if getattr(of, name) is None]
     if missing:
         return f"llm wants {' and '.join(f'PHASELINE_{name.upper()}' for name in missing)}; set them first"
@@ -28,6 +31,14 @@ def model_problem(of: Settings) -> str | None:
     if find_spec("openai") is None:
         return 'llm needs an extra; install it: pip install "phaseline[llm]"'
     return _header_problem(of)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and url.isascii()
+    except ValueError:
+        return False
 
 
 def _header_problem(of: Settings) -> str | None:
@@ -47,9 +58,12 @@ def host_of(base_url: str) -> str:
 
 
 def hider(of: Settings) -> Callable[[str], str]:
-    """Return what removes the key from a text that a server has sent."""
+    """Return what removes the key from a text that a server has sent: an answer is JSON inside JSON."""
     key = of.llm_api_key.get_secret_value() if of.llm_api_key else ""
-    forms = sorted(spellings(key), key=len, reverse=True) if len(key) >= SHORTEST_SECRET else []
+    plain = spellings(key) if len(key) >= SHORTEST_SECRET else ()
+    inside = [json.dumps(form)[1:-1] for form in plain]
+    deeper = [json.dumps(form)[1:-1] for form in inside]
+    forms = sorted({*plain, *inside, *deeper}, key=len, reverse=True)
 
     def hide(text: str) -> str:
         for form in forms:

@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     llm_output_usd_per_mtok: Price | None = Field(
         None, description="the same for output tokens, thoughts included"
     )
+    llm_max_output_tokens: int = Field(
+        500, ge=100, le=100_000, description="tokens of an answer at most; models that think need thousands"
+    )
     llm_timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
         60, description="seconds that one request to the model may take in all"
     )

@@ -95,6 +95,7 @@ def _model(of: Settings, keyed: Keyed) -> Analyzer:
         hide=hider(of),
         prices=_model_prices(of),
         max_cost_nano_usd=None if most is None else int(Decimal(str(most)) * NANO_PER_USD),
+        max_output_tokens=of.llm_max_output_tokens,
         timeout_s=of.llm_timeout_s,
     )
     return LlmAnalyzer(settings, connector(address, SystemClock().monotonic))

@@ -14,12 +14,12 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 from phases.annotations import sanitized
 from phases.copies import sketch
-from phases.model_calls import KeptCalls
+from phases.model_calls import NANO_PER_USD, KeptCalls
 from phases.stamps import stamp
 from phases.tools import Analyzer, AnalyzerUnavailable, Annotation, Calls, Context, Desk, Excerpt
 from phases.trust import UNKNOWN_AUTHOR
@@ -27,6 +27,9 @@ from statemachine.contract import StopPhase
 
 PAGE: Final = 200
 """Comments read at a time; no SELECT stays open while rows are written."""
+
+MONTH: Final = timedelta(days=30)
+MONTHLY_COST_USD: Final = 60.0
 
 MAX_PARENTS: Final = 5
 MAX_PARENT_CHARS: Final = 1_000
@@ -198,6 +201,19 @@ def _report(conn: sqlite3.Connection, ctx: Context, calls: KeptCalls) -> None:
     ctx.results["analyzers"] = analyzers
     if model := calls.summary():
         ctx.results["model"] = model
+        _warn_of_cost(ctx, calls)
+
+
+def _warn_of_cost(ctx: Context, calls: KeptCalls) -> None:
+    """Warn where the model costs more a month than the pipeline is meant to cost; nothing stops."""
+    cost_usd = calls.cost_nano_usd_since(ctx.clock.now() - MONTH) / NANO_PER_USD
+    if cost_usd > MONTHLY_COST_USD:
+        ctx.warn(
+            "model_cost_high",
+            f"the model has cost ${cost_usd:.2f} in {MONTH.days} days, above ${MONTHLY_COST_USD:.0f}; "
+            "LLM_MAX_COST_USD limits each run",
+            cost_usd=cost_usd,
+        )
 
 
 def _judge(ctx: Context, answered: int, total: int) -> None:

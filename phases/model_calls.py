@@ -36,6 +36,8 @@ _TOTALS: Final = """
 SELECT count(*), sum(input_tokens), sum(output_tokens), sum(cost_nano_usd) FROM model_calls WHERE run_id = ?
 """
 
+_COST_SINCE: Final = "SELECT coalesce(sum(cost_nano_usd), 0) FROM model_calls WHERE created_at >= ?"
+
 _OUTCOMES: Final = """
 SELECT outcome, count(*) FROM model_calls WHERE run_id = ? GROUP BY outcome ORDER BY outcome
 """
@@ -69,6 +71,10 @@ class KeptCalls:
     def cost_nano_usd(self) -> int:
         """Return what the run has cost so far, in US dollars times 10^9."""
         return int(self._conn.execute(_COST, (self._run_id,)).fetchone()[0])
+
+    def cost_nano_usd_since(self, at: datetime) -> int:
+        """Return what all runs have cost since an instant."""
+        return int(self._conn.execute(_COST_SINCE, (stamp(at),)).fetchone()[0])
 
     def answers(self) -> int:
         """Return how many answers the run has got from a model so far."""

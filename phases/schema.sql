@@ -58,6 +58,7 @@ CREATE TABLE model_calls (
 ) STRICT;
 CREATE INDEX model_calls_by_content ON model_calls (content_hash) WHERE is_answer = 1;
 CREATE INDEX model_calls_by_run ON model_calls (run_id);
+CREATE INDEX model_calls_by_time ON model_calls (created_at);
 
 CREATE TABLE comments (
   id INTEGER PRIMARY KEY,

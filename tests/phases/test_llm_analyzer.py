@@ -534,7 +534,7 @@ def test_the_cap_is_never_exceeded_even_by_a_server_that_uses_all_it_may(cap: in
 def test_a_run_that_may_cost_no_more_says_how_many_it_did_not_ask_about() -> None:
     warned: list[tuple[str, str, dict[str, Any]]] = []
     prompt = build_prompt(Excerpt(body="GME calls 1"), model="m-1", fence=fence)
-    cap = most_nano_usd(prompt, PRICES) * 2
+    cap = most_nano_usd(prompt, PRICES, 500) * 2
     with model_server(honest) as server:
         its = analyzer(server, prices=PRICES, max_cost_nano_usd=cap)
         answers = annotated(

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
 
 from phases.analyzers.lexicon import LexiconAnalyzer
 from phases.analyzers.llm.answer import Answer
 from phases.analyzers.llm.asking import Asked, Asker
+from phases.analyzers.llm.conclusion import answered, unavailable, warn
 from phases.analyzers.llm.crew import IN_FLIGHT, Crew, crew
 from phases.analyzers.llm.endpoint import Address, Connect
 from phases.analyzers.llm.pricing import Prices, most_nano_usd
@@ -24,11 +24,7 @@ from phases.analyzers.llm.reply import read_reply
 from phases.analyzers.llm.tally import Tally
 from phases.analyzers.tickers import extract
 from phases.annotations import sanitized
-from phases.model_calls import NANO_PER_USD
 from phases.tools import Analyzer, AnalyzerUnavailable, Annotation, Desk, Excerpt, TickerSentiment
-
-MANY_MISSING_SHARE: Final = 0.05
-"""From this share of comments without an answer on, the run carries a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +39,8 @@ class ModelSettings:
     prices: Prices | None = None
     max_cost_nano_usd: int | None = None
     """What a run may cost at most; wants `prices`."""
+    max_output_tokens: int = 500
+    """For a first answer; its repair may be twice as long."""
     timeout_s: float = 60.0
     """For one request, from its beginning to its last byte."""
 
@@ -77,13 +75,14 @@ class LlmAnalyzer:
         group = list(islice(source, IN_FLIGHT))
         if not group:
             return
-        tally, halt = Tally(), threading.Event()
+        address, tally, halt = self._settings.address, Tally(), threading.Event()
         with self._connect() as endpoint, crew(halt, desk.raise_if_stopping) as threads:
             asker = Asker(
                 endpoint=endpoint,
-                address=self._settings.address,
+                address=address,
                 prices=self._settings.prices,
                 hide=self._settings.hide,
+                max_output_tokens=self._settings.max_output_tokens,
                 timeout_s=self._settings.timeout_s,
                 clock=desk.clock,
                 remaining_s=desk.remaining_s,
@@ -93,51 +92,13 @@ class LlmAnalyzer:
             while group and desk.remaining_s() > 0:
                 yield from work.annotated(group)
                 if tally.is_useless():
-                    raise self._unavailable(tally, desk)
+                    raise unavailable(self.name, address.host, tally, desk)
                 group = list(islice(source, IN_FLIGHT))
-        if not group:
-            self._conclude(tally, desk)
-
-    def _conclude(self, tally: Tally, desk: Desk) -> None:
-        answered = desk.calls.answers() + tally.reused
-        if tally.is_failure(answered):
-            raise self._unavailable(tally, desk)
-        assert self.fallback is not None, "it was given one"
-        instead = f"{self.fallback.name} answers instead"
-        if tally.unasked:
-            spent, most = desk.calls.cost_nano_usd(), self._settings.max_cost_nano_usd or 0
-            desk.warn(
-                "model_budget_reached",
-                f"{tally.unasked} comments were not asked about, because the run may cost at most "
-                f"{_usd(most)} and had cost {_usd(spent)}; {instead}",
-                unasked=tally.unasked,
-                cost_usd=spent / NANO_PER_USD,
-                max_cost_usd=most / NANO_PER_USD,
-            )
-        total = answered + tally.missing
-        if tally.missing > MANY_MISSING_SHARE * total:
-            desk.warn(
-                "model_answers_missing",
-                f"{self.name} gave no usable answer to {tally.missing} of {total} comments; {instead}",
-                missing=tally.missing,
-                total=total,
-                outcomes=tally.reasons,
-            )
-        if tally.dropped_tickers:
-            desk.warn(
-                "model_tickers_dropped",
-                f"{self.name} named {tally.dropped_tickers} tickers that the comments don't; "
-                "they were left out",
-                dropped=tally.dropped_tickers,
-            )
-
-    def _unavailable(self, tally: Tally, desk: Desk) -> AnalyzerUnavailable:
-        answered = desk.calls.answers() + tally.reused
-        reasons = ", ".join(f"{number} {reason}" for reason, number in tally.reasons.items())
-        return AnalyzerUnavailable(
-            f"{self.name} at {self._settings.address.host} answered {answered} of "
-            f"{answered + tally.missing} comments ({reasons}); see that it works, then resume the run"
-        )
+        if group:
+            return
+        if tally.is_failure(answered(tally, desk)):
+            raise unavailable(self.name, address.host, tally, desk)
+        warn(self.name, tally, desk, max_cost_nano_usd=self._settings.max_cost_nano_usd or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +120,10 @@ class _Work:
         self.tally.reused += sum(known[prompt.content_hash] is not None for prompt in prompts)
         new = {prompt.content_hash: prompt for prompt in prompts if known[prompt.content_hash] is None}
         affordable = self._affordable(list(new.values()))
-        self.tally.unasked += len(new) - len(affordable)
+        mine = {prompt.content_hash for prompt in affordable}
+        self.tally.unasked += sum(
+            known[each.content_hash] is None and each.content_hash not in mine for each in prompts
+        )
         asked, stop = self.crew.ask(self.asker.ask, affordable)
         known |= {each.calls[0].content_hash: self._kept(each) for each in asked}
         if stop:
@@ -181,7 +145,7 @@ class _Work:
             return []  # the budget's end is an end, also for shorter comments
         left = most - self.desk.calls.cost_nano_usd()
         for index, prompt in enumerate(prompts):
-            left -= most_nano_usd(prompt, prices)
+            left -= most_nano_usd(prompt, prices, self.settings.max_output_tokens)
             if left < 0:
                 return prompts[:index]
         return prompts
@@ -231,7 +195,3 @@ def _stances(answer: Answer, named: Sequence[str]) -> tuple[TickerSentiment, ...
         symbol = stance.ticker.strip().lstrip("$").upper().replace("-", ".").replace("/", ".")
         said.setdefault(symbol, TickerSentiment(symbol, stance.sentiment))
     return tuple(said[symbol] for symbol in named if symbol in said)
-
-
-def _usd(nano: int) -> str:
-    return f"${nano / NANO_PER_USD:.4f}"

@@ -8,16 +8,20 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from typing import Final
 
 from phases.analyzers.llm.endpoint import Address, Endpoint, NoReply, Received
 from phases.analyzers.llm.outcomes import RULES, Outcome
-from phases.analyzers.llm.pricing import FIRST_MAX_TOKENS, REPAIR_MAX_TOKENS, Prices, most_tokens
+from phases.analyzers.llm.pricing import REPAIR_FACTOR, Prices, most_tokens
 from phases.analyzers.llm.prompt import VERSION, Prompt
 from phases.analyzers.llm.reply import Reply, read_reply
 from phases.analyzers.llm.statuses import FORBIDDEN, HTTP_OK, hopeless_because, outage, refusal
 from phases.analyzers.llm.waits import wait_s
 from phases.tools import ModelCall
 from statemachine.contract import Clock
+
+MAX_KEPT_CHARS: Final = 4_000
+"""What is kept of a body without an answer: enough to see what it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,7 @@ class Asker:
     prices: Prices | None
     hide: Callable[[str], str]
     """Removes the key from what a server sends back."""
+    max_output_tokens: int
     timeout_s: float
     clock: Clock
     remaining_s: Callable[[], float]
@@ -65,7 +70,7 @@ class Asker:
 
     def _asked(self, prompt: Prompt, *, attempt: int, repair: str | None) -> Asked:
         messages = prompt.messages(repair)
-        max_tokens = FIRST_MAX_TOKENS if attempt == 1 else REPAIR_MAX_TOKENS
+        max_tokens = self.max_output_tokens * (1 if attempt == 1 else REPAIR_FACTOR)
         received = self._received(messages, max_tokens)
         body, hopeless, is_forbidden = None, None, False
         if isinstance(received, Outcome):
@@ -83,7 +88,7 @@ class Asker:
             outcome=reply.outcome,
             is_answer=reply.answer is not None,
             served_model=reply.served_model,
-            reply=body,
+            reply=body if body is None or reply.answer else body[:MAX_KEPT_CHARS],
             input_tokens=reply.usage.input_tokens if reply.usage else None,
             output_tokens=reply.usage.output_tokens if reply.usage else None,
             cost_nano_usd=self._cost(reply, messages, max_tokens),

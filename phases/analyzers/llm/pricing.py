@@ -18,8 +18,7 @@ from typing import Final
 from phases.analyzers.llm.prompt import SCHEMA_TEXT, Prompt
 from phases.analyzers.llm.reply import Usage
 
-FIRST_MAX_TOKENS: Final = 500
-REPAIR_MAX_TOKENS: Final = 1_000
+REPAIR_FACTOR: Final = 2
 """A repair may be longer, because a cut-off answer is one of the things to repair."""
 
 _NANO_PER_MICRO: Final = 1_000  # dollars per million tokens are micro-dollars per token
@@ -52,9 +51,8 @@ def most_tokens(messages: Sequence[dict[str, str]], max_tokens: int) -> Usage:
     return Usage(sent + len(SCHEMA_TEXT) + _FRAME_TOKENS, max_tokens)
 
 
-def most_nano_usd(prompt: Prompt, prices: Prices) -> int:
+def most_nano_usd(prompt: Prompt, prices: Prices, max_output_tokens: int) -> int:
     """Return the most that a comment can cost, its repair included."""
     longest = prompt.messages("x" * _FRAME_TOKENS)
-    return sum(
-        prices.cost_nano_usd(most_tokens(longest, most)) for most in (FIRST_MAX_TOKENS, REPAIR_MAX_TOKENS)
-    )
+    lengths = max_output_tokens, max_output_tokens * REPAIR_FACTOR
+    return sum(prices.cost_nano_usd(most_tokens(longest, most)) for most in lengths)

@@ -12,6 +12,7 @@ HTTP_OK: Final = 200
 REDIRECTS: Final = range(300, 400)
 UNAUTHORIZED, PAYMENT, FORBIDDEN, NOT_FOUND, METHOD, TOO_MANY = 401, 402, 403, 404, 405, 429
 PASSING: Final = {408, 409, 425}
+UNUSABLE: Final = {400, 422}
 SERVER_ERRORS: Final = 500
 
 _NO_CREDIT: Final = "insufficient_quota"
@@ -48,6 +49,11 @@ def outage(sent: Received | Outcome) -> Outcome | None:
     if sent.status == TOO_MANY:
         return Outcome.RATE_LIMITED
     return Outcome.SERVER_ERROR if sent.status in PASSING or sent.status >= SERVER_ERRORS else None
+
+
+def refused_parameter(received: Received) -> str | None:
+    """Return the parameter that a server says it can't take, `None` where that is not its trouble."""
+    return error_of(received.body)[1] if received.status in UNUSABLE else None
 
 
 def refusal(received: Received) -> Outcome:

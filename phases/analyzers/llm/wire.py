@@ -17,10 +17,11 @@ import openai
 from phases.analyzers.llm.answer import SCHEMA
 from phases.analyzers.llm.endpoint import Address, Endpoint, NoReply, Received
 from phases.analyzers.llm.outcomes import Outcome
+from phases.analyzers.llm.statuses import refused_parameter
 
 CONNECT_TIMEOUT_S: Final = 10.0
-MAX_REPLY_BYTES: Final = 1 << 20
-"""A hundred times an answer of the greatest length."""
+MAX_REPLY_BYTES: Final = 1 << 18
+"""Far more than an answer of the greatest length."""
 
 _FORM: Final[Any] = {
     "type": "json_schema",
@@ -55,24 +56,27 @@ def connected(address: Address, monotonic: Callable[[], float]) -> Generator[End
 
 
 class _OpenAI:
+    """Sends requests, and leaves out for good what a server says that it does not know."""
+
     def __init__(self, client: openai.OpenAI, model: str, headers: dict[str, Any]) -> None:
-        self._create = client.chat.completions.with_raw_response.create
-        self._model = model
-        self._headers = headers
+        self._create: Callable[..., Any] = client.chat.completions.with_raw_response.create
+        self._fixed: dict[str, Any] = {"model": model, "extra_headers": headers}
+        self._left_out: frozenset[str] = frozenset()
 
     def send(self, messages: Sequence[Mapping[str, str]], *, max_tokens: int, timeout_s: float) -> Received:
-        """Send one request; see `Endpoint`."""
-        chat: Any = list(messages)
+        """Send one request, and again without a parameter that the server refuses; see `Endpoint`."""
+        wanted = {"messages": list(messages), "timeout": _timeout(timeout_s)}
+        while True:
+            left_out = self._left_out
+            received = self._sent({**wanted, **_optional(max_tokens, left_out)})
+            refused = refused_parameter(received)
+            if refused not in _OPTIONAL or refused in left_out:
+                return received
+            self._left_out |= {refused}
+
+    def _sent(self, request: dict[str, Any]) -> Received:
         try:
-            response = self._create(
-                model=self._model,
-                messages=chat,
-                response_format=_FORM,
-                temperature=0,
-                max_tokens=max_tokens,
-                extra_headers=self._headers,
-                timeout=httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
-            ).http_response
+            response: httpx2.Response = self._create(**self._fixed, **request).http_response
         except openai.APIStatusError as error:
             response = error.response
         except openai.APIConnectionError as error:
@@ -82,6 +86,21 @@ class _OpenAI:
             headers={name.lower(): value for name, value in response.headers.items()},
             body=response.content.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}"),
         )
+
+
+def _timeout(timeout_s: float) -> httpx2.Timeout:
+    return httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
+
+
+_OPTIONAL: Final = ("max_tokens", "temperature", "response_format")
+"""What a request is better off with; models that think know another `max_tokens` and no temperature."""
+
+
+def _optional(max_tokens: int, left_out: frozenset[str]) -> dict[str, Any]:
+    lengths = "max_completion_tokens" if "max_tokens" in left_out else "max_tokens"
+    values = {"max_tokens": max_tokens, "temperature": 0, "response_format": _FORM}
+    kept = {name: value for name, value in values.items() if name not in left_out}
+    return {**kept, lengths: max_tokens}
 
 
 def _outcome(error: openai.APIConnectionError) -> Outcome:
