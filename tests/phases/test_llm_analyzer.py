@@ -6,6 +6,7 @@ import json
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -155,6 +156,15 @@ def test_symbols_are_recognised_however_a_model_writes_them() -> None:
 
     assert annotation is not None
     assert [each.ticker for each in annotation.tickers] == ["BRK.B", "GME"]
+
+
+def test_a_renamed_company_goes_by_its_symbol_of_the_day() -> None:
+    asked = [Excerpt(body="Facebook calls", written_on=date(2021, 5, 1))]
+    with model_server(always(answered(said("META")))) as server:
+        (annotation,) = annotated(analyzer(server), asked)
+
+    assert annotation is not None
+    assert [each.ticker for each in annotation.tickers] == ["FB"]
 
 
 def test_what_another_comment_says_changes_nothing() -> None:

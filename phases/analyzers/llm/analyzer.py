@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 
 from phases.analyzers.lexicon import LexiconAnalyzer
@@ -23,6 +24,7 @@ from phases.analyzers.llm.prompt import VERSION, Prompt, build_prompt
 from phases.analyzers.llm.reply import read_reply
 from phases.analyzers.llm.tally import Tally
 from phases.analyzers.tickers import extract
+from phases.analyzers.universe import symbol_on
 from phases.annotations import sanitized
 from phases.tools import Analyzer, AnalyzerUnavailable, Annotation, Desk, Excerpt, TickerSentiment
 
@@ -170,7 +172,7 @@ class _Work:
         if known is None:
             return None
         answer = known.answer
-        stances = _stances(answer, extract(prompt.body))
+        stances = _stances(answer, extract(prompt.body, prompt.written_on), prompt.written_on)
         self.tally.dropped_tickers += len({stance.ticker for stance in answer.ticker_sentiments}) - len(
             stances
         )
@@ -188,10 +190,17 @@ class _Work:
         )
 
 
-def _stances(answer: Answer, named: Sequence[str]) -> tuple[TickerSentiment, ...]:
+def _stances(answer: Answer, named: Sequence[str], day: date | None) -> tuple[TickerSentiment, ...]:
     """Return the stances on those symbols that the comment names, in its order."""
     said: dict[str, TickerSentiment] = {}
     for stance in answer.ticker_sentiments:
-        symbol = stance.ticker.strip().lstrip("$").upper().replace("-", ".").replace("/", ".")
-        said.setdefault(symbol, TickerSentiment(symbol, stance.sentiment))
+        symbol = next((each for each in _symbols(stance.ticker, day) if each in named), None)
+        if symbol:
+            said.setdefault(symbol, TickerSentiment(symbol, stance.sentiment))
     return tuple(said[symbol] for symbol in named if symbol in said)
+
+
+def _symbols(spelled: str, day: date | None) -> tuple[str, ...]:
+    """Return what a model may mean by a symbol: it, and what its company was called on that day."""
+    symbol = spelled.strip().lstrip("$").upper().replace("-", ".").replace("/", ".")
+    return symbol, symbol_on(symbol, day), symbol_on(symbol, day, by_name=True)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from phases.analyzers.llm.answer import SCHEMA
@@ -68,6 +69,8 @@ class Prompt:
     shown: str
     body: str
     """The comment as it is shown: cleaned and capped."""
+    written_on: date | None
+    """The UTC day; it is not shown, but says what a symbol in the answer means."""
 
     def messages(self, repair: str | None = None) -> list[dict[str, str]]:
         """Return the chat, with one sentence more for the repair; what was answered is never sent back."""
@@ -95,6 +98,7 @@ def build_prompt(excerpt: Excerpt, *, model: str, fence: Callable[[str], str]) -
         instructions=INSTRUCTIONS.format(fence=mark, schema=SCHEMA_TEXT),
         shown=shown,
         body=sections[-1][1],
+        written_on=excerpt.written_on,
     )
 
 
