@@ -274,6 +274,12 @@ def test_a_429_is_waited_out_as_long_as_reddit_says(
     assert sum(reader.clock.waits) == pytest.approx(waited_s, abs=0.6 if len(headers) != 3 else 6)
 
 
+def test_an_outage_that_says_how_long_is_waited_out_as_long(reader: Reader) -> None:
+    reader.read(at_first(1, Answer({}, 503, limited(retry_after="20"))))
+
+    assert sum(reader.clock.waits) == 20
+
+
 @pytest.mark.parametrize(
     ("remaining", "waited_s"), [("999.0", 0), ("20", 0), ("10.0", 6), ("1", 10), ("0.0", 60), ("0", 60)]
 )
