@@ -24,6 +24,7 @@ from phases.market import Market, ask
 from phases.offers import Direction, Offer, OptionBuying, Price, Refusal, offer_option, offer_share
 from phases.option_exits import OptionRules
 from phases.orders import TradingRules, plan
+from phases.predictions import make_predictions
 from phases.stamps import stamp
 from phases.tools import Context, NoChains
 
@@ -69,10 +70,12 @@ class Rules:
 
 
 def manage_positions(conn: sqlite3.Connection, ctx: Context) -> None:
-    """Open a position for each of today's signals that may have one; each is committed by itself.
+    """Make the run's predictions, then open a position for each of today's signals that may have one.
 
-    Outside regular trading hours nothing is opened and the signals are kept.
+    Each position is committed by itself. Outside regular trading hours nothing is bought and the signals are
+    kept.
     """
+    make_predictions(conn, ctx)
     ctx.results.setdefault("positions_opened", 0)
     rules = Rules.of(read_config(conn))
     candidates = _candidates(conn, ctx, rules.trading.min_confidence)

@@ -19,6 +19,7 @@ from datetime import datetime
 
 from phases.book import Position, open_one, open_positions, settle
 from phases.config import read_config
+from phases.follow_predictions import follow_predictions
 from phases.money import usd
 from phases.prices.circuit import BreakerOpen
 from phases.splits import Jump, apply_split, last_moment, pending
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 def monitor_prices(conn: sqlite3.Connection, ctx: Context) -> None:
-    """Check every open position against its prices; each is committed by itself."""
+    """Check every open position, then every tracked prediction; each position is committed by itself."""
     ctx.results.setdefault("exits_triggered", 0)
     watch = watches(ctx, read_config(conn))
     positions = [one for one in open_positions(conn) if one.last_checked_at < ctx.tools.as_of]
@@ -41,6 +42,7 @@ def monitor_prices(conn: sqlite3.Connection, ctx: Context) -> None:
         ctx.progress(done, len(positions), "position")
     for one in watch.values():
         one.warn_if_open(ctx.warn)
+    follow_predictions(conn, ctx)
 
 
 def _check(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Position) -> None:

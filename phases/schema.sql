@@ -319,7 +319,7 @@ CREATE TABLE prediction_exits (
   exited_at TEXT NOT NULL,
   exit_premium REAL NOT NULL CHECK (exit_premium >= 0),
   exit_reason TEXT NOT NULL CHECK (exit_reason IN ('stop_loss', 'take_profit', 'trailing_stop', 'time_stop',
-    'expiration', 'split')),
+    'expiration')),
   note TEXT,                    -- a gap fill, an approximation
   quantity_pct REAL NOT NULL CHECK (quantity_pct > 0 AND quantity_pct <= 1),
   contracts_exited INTEGER NOT NULL CHECK (contracts_exited > 0),

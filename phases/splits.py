@@ -26,6 +26,7 @@ from phases.exits import Holding
 from phases.money import usd
 from phases.stamps import instant, stamp
 from phases.tools import Bar, Calendar, Quote, Split, SplitSource
+from phases.watched import Watched
 
 FACTORS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 25, 30, 40, 50, 100)
 """Sizes of splits, either way, that a night's move is compared with. 3 for 2 is not among them: real falls
@@ -212,7 +213,7 @@ def split_like(before: int, after: int) -> Fraction | None:
 
 
 def before_jump(
-    position: Position, bars: Sequence[Bar], quote: Quote | None, calendar: Calendar
+    position: Watched, bars: Sequence[Bar], quote: Quote | None, calendar: Calendar
 ) -> tuple[Sequence[Bar], Quote | None, Jump | None]:
     """Return what of the bars and the quote lies before the first night with a split-like move, and that.
 

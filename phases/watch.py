@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-from phases.book import Mark, Position
+from phases.book import Mark
 from phases.chains.breaker import ChainBreaker
 from phases.config import Config
 from phases.exits import Exit, Holding, Outcome, StockRules, after_bar, at_price
@@ -18,6 +18,7 @@ from phases.option_exits import OptionRules, at_premium
 from phases.prices.breaker import Breaker
 from phases.splits import Jump, before_jump
 from phases.tools import Bar, Calendar, Context, OptionContract, OptionQuote, Prices, Quote, Session
+from phases.watched import Watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,8 @@ class Step:
     price: int
     """The price at its last moment, in ticks."""
     act: Callable[[Holding], Outcome]
+    underlying: int | None = None
+    """The share's price beside an option's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,7 @@ class Watch(Protocol):
         """Type of the warning where there is no price."""
         ...
 
-    def look(self, position: Position, as_of: datetime) -> Look:
+    def look(self, position: Watched, as_of: datetime) -> Look:
         """Return what there is to see up to `as_of`; raises `PricesUnavailable`."""
         ...
 
@@ -79,7 +82,7 @@ def watches(ctx: Context, config: Config) -> Mapping[str, Watch]:
     }
 
 
-def walk(position: Position, steps: Sequence[Step]) -> tuple[Holding, list[Exit], Mark]:
+def walk(position: Watched, steps: Sequence[Step]) -> tuple[Holding, list[Exit], Mark]:
     """Take a position through what is new since its cursor, until nothing is held any more."""
     holding, exits = position.holding, list[Exit]()
     mark = Mark(
@@ -106,7 +109,7 @@ class StockWatch:
         """Return the warning's type, which names a broker."""
         return "schwab_stock_unavailable" if self.prices.name == "schwab" else "price_unavailable"
 
-    def look(self, position: Position, as_of: datetime) -> Look:
+    def look(self, position: Watched, as_of: datetime) -> Look:
         """Return the bars since the beginning of the cursor's session, for the history too, and the quote."""
         session = self.calendar.session(self.calendar.trading_date(position.last_checked_at))
         after = min(session.opens, position.last_checked_at) if session else position.last_checked_at
@@ -128,7 +131,7 @@ class StockWatch:
 
 
 def stock_steps(
-    position: Position, bars: Sequence[Bar], quote: Quote | None, calendar: Calendar, rules: StockRules
+    position: Watched, bars: Sequence[Bar], quote: Quote | None, calendar: Calendar, rules: StockRules
 ) -> list[Step]:
     """Return a step a bar, and one for the current price."""
     steps = [
@@ -156,7 +159,7 @@ class OptionWatch:
         """Return the warning's type, which names the source."""
         return f"{self.chains.name}_options_unavailable"
 
-    def look(self, position: Position, as_of: datetime) -> Look:
+    def look(self, position: Watched, as_of: datetime) -> Look:
         """Return the quotes since the cursor, and the end of a contract that has expired."""
         contract = position.contract
         assert contract, "an option position has a contract, says the schema"
@@ -170,7 +173,7 @@ class OptionWatch:
             return Look(steps=steps, missing=f"the official close of {end.day}, when it ended, is not known")
         return Look(steps=[*steps, _settlement(contract, close, end)], ends=end.closes)
 
-    def _quotes(self, position: Position, contract: OptionContract, until: datetime) -> Iterator[OptionQuote]:
+    def _quotes(self, position: Watched, contract: OptionContract, until: datetime) -> Iterator[OptionQuote]:
         """Yield the contract's quotes with a premium as each session since the cursor ended, and the last."""
         seen_at = set[datetime]()
         for at in [*self._closes(position.last_checked_at, until), until]:
@@ -187,7 +190,7 @@ class OptionWatch:
             if session and after < session.closes < until:
                 yield session.closes
 
-    def _quoted(self, position: Position, contract: OptionContract, quote: OptionQuote) -> Step:
+    def _quoted(self, position: Watched, contract: OptionContract, quote: OptionQuote) -> Step:
         assert quote.premium is not None, "as `_quotes` promises"
         act = partial(
             at_premium,
@@ -196,7 +199,7 @@ class OptionWatch:
             dte=(contract.expiration - self.calendar.trading_date(quote.at)).days,
             rules=self.rules,
         )
-        return Step(since=quote.at, at=quote.at, price=quote.premium, act=act)
+        return Step(since=quote.at, at=quote.at, price=quote.premium, act=act, underlying=quote.underlying)
 
     def warn_if_open(self, warn: Callable[..., None]) -> None:
         """Say in one warning which chains were not asked for."""
@@ -208,8 +211,9 @@ def _settlement(contract: OptionContract, close: int, end: Session) -> Step:
         rest, sale = settled(holding, contract, close, end)
         return rest, [sale]
 
-    return Step(since=end.closes, at=end.closes, price=intrinsic(contract, close), act=act)
+    price = intrinsic(contract, close)
+    return Step(since=end.closes, at=end.closes, price=price, act=act, underlying=close)
 
 
-def _hold_days(position: Position, at: datetime, calendar: Calendar) -> int:
+def _hold_days(position: Watched, at: datetime, calendar: Calendar) -> int:
     return (calendar.trading_date(at) - position.entry_date).days
