@@ -209,7 +209,7 @@ def _lived(life: Life, actor: Actor, report: dict[str, Any]) -> None:
     runner = runner_of(life, World(actor.reached), actor.clock)
     actor.runner = runner
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda _number, _frame: runner.stop())
+        signal.signal(signal.SIGTERM, lambda _number, _frame: _stop(runner))
     try:
         report["taken"] = [(run.id, run.state, run.attempt) for run in runner.recover()]
         runner.wait()
@@ -226,6 +226,12 @@ def _lived(life: Life, actor: Actor, report: dict[str, Any]) -> None:
             actor.clock.monotonic_s += LONG_S
             report["again"] = _goes_on(runner, dict(life.params))
         runner.close()
+
+
+def _stop(runner: Runner) -> None:
+    """Heed SIGTERM, and say so: until then the run's thread may go on as if nothing had been said."""
+    runner.stop()
+    os.write(1, b"stopping\n")
 
 
 def _goes_on(runner: Runner, params: dict[str, Any]) -> str:

@@ -41,6 +41,12 @@ class Process:
         """Send it a signal."""
         self._process.send_signal(number)
 
+    def stop(self) -> None:
+        """Send it SIGTERM, and return once it has heard."""
+        self.signal(signal.SIGTERM)
+        assert self._process.stdout is not None, "it was opened with a pipe"
+        assert self._process.stdout.readline() == b"stopping\n"
+
     def kill(self) -> None:
         """Kill it with SIGKILL, and return once it is gone."""
         self.signal(signal.SIGKILL)

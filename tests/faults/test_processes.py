@@ -122,7 +122,7 @@ def test_a_run_that_was_stopped_on_purpose_goes_on_with_its_first_attempt(
     trace = db.with_name("trace")
     life = Life(db=db, trace=trace, shutdown="checkpoint", acts={"2.written0": "pause"})
     with paused(life) as process:
-        process.signal(signal.SIGTERM)
+        process.stop()
         stopped = process.go_on()
     assert stopped["error"] is None
     assert _query(db, "SELECT status, owner FROM analysis_runs") == [("running", None)]
@@ -137,7 +137,7 @@ def test_a_run_that_was_stopped_on_purpose_goes_on_with_its_first_attempt(
 
 def test_a_process_told_to_finish_finishes_its_run(db: Path) -> None:
     with paused(Life(db=db, acts={"1.written0": "pause"})) as process:
-        process.signal(signal.SIGTERM)
+        process.stop()
         process.go_on()
 
     assert _run(db) == ("completed", None, 1)
