@@ -10,6 +10,7 @@ loses nothing that a later run can still have, and nothing is ever bought at a p
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ from phases.prices.breaker import Breaker
 from phases.prices.circuit import BreakerOpen
 from phases.stamps import stamp
 from phases.tools import Calendar, Context, NoChains, NoPrice, OptionType, PricesUnavailable
+
+_log = logging.getLogger(__name__)
 
 BUDGET: Final = ticks(2_000)
 """Ticks that a prediction may cost; one contract is bought even where it costs more."""
@@ -165,8 +168,11 @@ class _Market:
         except PricesUnavailable as error:
             self._warn_unavailable(ticker, str(error))
             return {}
+        if not chain:
+            _log.info("nothing to follow a prediction with", extra={"action": "no_options", "ticker": ticker})
+            return {}
         if share is None:
-            self.refused[ticker] = _refusal("its share has no recent price" if chain else "it has no options")
+            self.refused[ticker] = _refusal("its share has no recent price")
             return {}
         today = self.ctx.tools.calendar.trading_date(now)
         answers: dict[OptionType, Offer | Refusal]

@@ -65,8 +65,9 @@ def client(analyzed: Path, tmp_path: Path) -> Iterator[TestClient]:
         yield opened
 
 
-def open_position(client: TestClient) -> dict[str, Any]:
-    found: list[dict[str, Any]] = client.get("/positions?status=open").json()["items"]
+def open_position(client: TestClient, instrument: str = "stock") -> dict[str, Any]:
+    held = client.get("/positions", params={"status": "open", "instrument_type": instrument})
+    found: list[dict[str, Any]] = held.json()["items"]
     return found[0]
 
 
@@ -91,14 +92,25 @@ def test_a_position_is_closed_at_its_stored_price(client: TestClient) -> None:
     assert client.get(f"/positions/{held['id']}").json() == said["position"]
 
 
-def test_a_part_of_a_position_is_closed(client: TestClient) -> None:
-    held = open_position(client)
+@pytest.mark.parametrize(("instrument", "unit"), [("stock", "shares"), ("option", "contracts")])
+def test_a_part_of_a_position_is_closed(client: TestClient, instrument: str, unit: str) -> None:
+    held = open_position(client, instrument)
+    (before,) = [
+        one for one in client.get("/portfolios").json()["items"] if one["id"] == held["portfolio_id"]
+    ]
 
     said = close(client, held["id"], quantity_pct=0.5).json()
 
+    sold = said["exit"][f"{unit}_exited"]
+    multiplier = 100 if instrument == "option" else 1
+    (after,) = [one for one in client.get("/portfolios").json()["items"] if one["id"] == held["portfolio_id"]]
     assert said["position"]["status"] == "open"
-    assert said["position"]["shares_remaining"] == held["shares"] - held["shares"] // 2
-    assert said["exit"]["shares_exited"] == held["shares"] // 2
+    assert sold == held[unit] // 2
+    assert said["position"][f"{unit}_remaining"] == held[unit] - sold
+    assert after["cash_available"] - before["cash_available"] == pytest.approx(
+        sold * multiplier * held["current_price"]
+    )
+    assert after["current_value"] == pytest.approx(before["current_value"])
 
 
 @pytest.mark.parametrize("quantity", [0, -0.5, 1.01, 1e300])
@@ -219,4 +231,4 @@ def test_a_verdict_that_is_none_is_refused(client: TestClient, body: dict[str, A
 
 
 def test_a_verdict_on_nothing_is_404(client: TestClient) -> None:
-    assert client.post("/predictions/5/override", json={"verdict": "correct"}).status_code == 404
+    assert client.post("/predictions/123456789/override", json={"verdict": "correct"}).status_code == 404

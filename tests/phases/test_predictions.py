@@ -341,12 +341,13 @@ def test_what_has_no_contract_waits_for_a_later_run_of_the_day(talk: Talk) -> No
 def test_what_found_no_contract_all_day_says_nothing_ever(talk: Talk) -> None:
     talk.chains.unknown = {"GME"}
     talk.say("GME")
-    talk.run(NOON)
+    ctx = talk.run(NOON)
     talk.chains.unknown = set()
 
     talk.run(at(1))
 
     assert talk.all("status") == [("unpriced",)]
+    assert ctx.warnings == []
 
 
 def test_a_dead_source_is_asked_three_times_and_told_of(talk: Talk) -> None:
