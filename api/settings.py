@@ -35,8 +35,17 @@ DEFAULT_CONFIG: Final = Path("phaseline.toml")
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]", "testserver")
 YEAR_S: Final = 366 * 24 * 3600
 MAX_PORT: Final = 65_535
-SHARED: Final = frozenset({"reddit_client_id", "reddit_client_secret", "reddit_user_agent"})
-"""What is read without the prefix too, as other tools of Reddit's do."""
+SHARED: Final = frozenset(
+    {
+        "reddit_client_id",
+        "reddit_client_secret",
+        "reddit_user_agent",
+        "schwab_client_id",
+        "schwab_client_secret",
+        "schwab_callback_url",
+    }
+)
+"""What is read without the prefix too, as other tools of Reddit and Schwab do."""
 
 
 class SettingsError(ValueError):
@@ -148,6 +157,11 @@ class Settings(BaseSettings):
     )
     reddit_login_url: Url = Field("https://www.reddit.com", description="where Reddit gives out tokens")
     reddit_api_url: Url = Field("https://oauth.reddit.com", description="where Reddit answers")
+    schwab_client_id: Word | None = Field(None, description="Schwab's app key of this application")
+    schwab_client_secret: Secret | None = Field(None, description="its secret")
+    schwab_callback_url: Url = Field(
+        "https://127.0.0.1:8182", description="the callback address that the application was registered with"
+    )
     log_format: Literal["plain", "json"] = Field("plain", description="one line of text or of JSON a record")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least to log")
     config: Path | None = Field(None, description="the TOML file; by default phaseline.toml where present")

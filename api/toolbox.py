@@ -10,6 +10,7 @@ from typing import Final
 
 from api.model import hider, host_of, model_problem
 from api.params import ARCHIVE, CSV
+from api.price_sources import build_prices, build_schwab_chains
 from api.pseudonym import pseudonymizer
 from api.settings import Settings
 from api.version import version
@@ -21,8 +22,6 @@ from phases.calendar import ExchangeCalendar
 from phases.chains.csv import CsvChains
 from phases.chains.sample import SampleChains
 from phases.model_calls import NANO_PER_USD
-from phases.prices.csv import CsvPrices
-from phases.prices.sample import SamplePrices
 from phases.sample import SampleSource
 from phases.sources.archive import ArchiveSource
 from phases.sources.reddit import RedditSource
@@ -34,7 +33,6 @@ from phases.tools import (
     Calendar,
     NoChains,
     OptionChains,
-    Prices,
     PricesUnavailable,
     Source,
     SourceUnavailable,
@@ -60,8 +58,8 @@ def build_tools(params: Mapping[str, Json], settings: Settings) -> Tools:
         subreddit=params["subreddit"],
         source=_source(params["source"], settings),
         analyzer=build_analyzer(params["analyzer"], settings, keyed=pseudonymizer(settings.db)),
-        prices=_prices(params["prices"], calendar),
-        chains=_chains(params.get("options", "none"), calendar),
+        prices=build_prices(params["prices"], settings, calendar),
+        chains=_chains(params.get("options", "none"), settings, calendar),
         calendar=calendar,
         pseudonym=pseudonymizer(settings.db),
     )
@@ -132,17 +130,11 @@ def _reddit(settings: Settings) -> RedditSource:
     return RedditSource(app, SystemClock(), SystemRandom().random, keep=Path(f"{settings.db}-reddit"))
 
 
-def _prices(name: str, calendar: Calendar) -> Prices:
-    if name.startswith(CSV):
-        return CsvPrices(Path(name.removeprefix(CSV)), calendar)
-    if name != "sample":
-        raise PricesUnavailable(f"the prices {name} are not part of this version; use sample or csv:PATH")
-    return SamplePrices(calendar)
-
-
-def _chains(name: str, calendar: Calendar) -> OptionChains:
+def _chains(name: str, settings: Settings, calendar: Calendar) -> OptionChains:
     if name.startswith(CSV):
         return CsvChains([Path(path) for path in name.removeprefix(CSV).split(",")], calendar)
+    if name == "schwab":
+        return build_schwab_chains(settings)
     if name not in CHAINS:
         raise PricesUnavailable(
             f"the options {name} are not part of this version; use {', '.join(CHAINS)} or csv:PATH"

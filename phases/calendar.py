@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from datetime import UTC, date, datetime
 from functools import cache
+from importlib.metadata import version
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -49,6 +50,15 @@ class ExchangeCalendar:
     def trading_date(self, at: datetime) -> date:
         """Return the calendar date in New York at `at`, a session or not."""
         return at.astimezone(_ZONE).date()
+
+
+def coverage() -> str:
+    """Say what the calendar knows, in a sentence; the library is not loaded."""
+    release = version("exchange_calendars")
+    return (
+        f"{EXCHANGE} from {_FIRST_YEAR} to {_LAST_YEAR}, by exchange_calendars {release}: "
+        "closures announced after that release are not known"
+    )
 
 
 @cache

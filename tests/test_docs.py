@@ -72,7 +72,7 @@ def test_every_make_target_that_is_named_exists(document: Path) -> None:
 
 @each_document
 def test_every_command_that_is_named_exists_with_its_flags(document: Path) -> None:
-    for name, rest in re.findall(r"\bphaseline ([a-z]+)([^\n`#|&]*)", code_of(document)):
+    for name, rest in re.findall(r"\bphaseline ([a-z][a-z-]*)([^\n`#|&]*)", code_of(document)):
         found = command(name)
         assert found is not None, name
         known = {option for parameter in found.params for option in parameter.opts}

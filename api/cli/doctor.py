@@ -146,6 +146,21 @@ def _model(of: Settings) -> tuple[Grade, str]:
     return "ok", f"{of.llm_model} at {host_of(of.llm_base_url)}, {key}, {cap}; not asked now"
 
 
+def _prices_of(name: str) -> Callable[[Settings], tuple[Grade, str]]:
+    def check(of: Settings) -> tuple[Grade, str]:
+        from api.price_sources import readiness  # noqa: PLC0415  # other phases don't need the pipeline
+
+        return readiness(name, of)
+
+    return check
+
+
+def _calendar(_of: Settings) -> tuple[Grade, str]:
+    from phases.calendar import coverage  # noqa: PLC0415  # the same
+
+    return "ok", coverage()
+
+
 CHECKS: Final[Mapping[str, Callable[[Settings], tuple[Grade, str]]]] = {
     "python": _python,
     "sqlite": _sqlite,
@@ -156,4 +171,7 @@ CHECKS: Final[Mapping[str, Callable[[Settings], tuple[Grade, str]]]] = {
     "server": _door,
     "reddit": _reddit,
     "model": _model,
+    "yfinance": _prices_of("yfinance"),
+    "schwab": _prices_of("schwab"),
+    "calendar": _calendar,
 }

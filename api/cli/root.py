@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "close": ("close", "Sell an open position, or a part of it, at its stored price."),
     "replay": ("replay", "Play an archive day by day, as of each day, and report what came of it."),
     "export": ("export", "Write a table as CSV, NDJSON or Parquet."),
+    "schwab-login": ("schwab_login", "Log in to Schwab, which lasts seven days."),
     "prune": ("prune", "Empty the texts of old comments."),
     "config": ("config", "Show the settings and where each comes from."),
 }
@@ -47,7 +48,7 @@ class Root(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(
-            importlib.import_module(f"api.cli.{COMMANDS[cmd_name][0]}"), cmd_name
+            importlib.import_module(f"api.cli.{COMMANDS[cmd_name][0]}"), cmd_name.replace("-", "_")
         )
         return command
 

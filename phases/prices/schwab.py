@@ -12,14 +12,15 @@ a trade that was made after the run's instant is not read. Schwab documents no l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 
 from phases.money import ticks
 from phases.prices.age import MAX_AGE_SESSIONS, sessions_since
+from phases.prices.answer import instant_in, mapping, number, part, parts
 from phases.prices.doubt import is_a_bar, refused
-from phases.prices.errors import BadAnswer, LoginNeeded, Stale, UnknownTicker
+from phases.prices.errors import LoginNeeded, Stale, UnknownTicker
 from phases.prices.retry import patiently
 from phases.prices.schwab_client import SchwabSession
 from phases.prices.schwab_token import LOGIN, WARN_AHEAD, TokenFile, login_by
@@ -29,8 +30,6 @@ CANDLE: Final = timedelta(minutes=5)
 FIVE_MINUTES_REACH: Final = timedelta(days=30)
 """How far back candles are asked for; before it days have to do."""
 LOOK_BACK: Final = timedelta(days=10)
-
-AnswerT = TypeVar("AnswerT")
 
 
 class SchwabPrices:
@@ -92,9 +91,9 @@ class SchwabPrices:
         answer = self._ask(lambda client: client.get_quotes([ticker]))
         if ticker not in answer:
             raise UnknownTicker(f"Schwab knows no {ticker}")
-        regular = _part(_part(answer, ticker), "regular")
-        made_at = _instant(regular, "regularMarketTradeTime")
-        price = ticks(_number(regular, "regularMarketLastPrice"))
+        regular = part(part(answer, ticker), "regular")
+        made_at = instant_in(regular, "regularMarketTradeTime")
+        price = ticks(number(regular, "regularMarketLastPrice"))
         if made_at > at or price <= 0:
             return None
         return Quote(price=price, at=made_at, basis=f"last trade {made_at:%Y-%m-%d %H:%M} UTC")
@@ -133,50 +132,18 @@ class SchwabPrices:
 
     def _usable(self, answer: Mapping[str, Any]) -> Iterator[tuple[datetime, list[Decimal], int]]:
         """Yield each candle's beginning, its open, high, low and close, and its volume."""
-        for candle in _parts(answer, "candles"):
-            values = [_number(candle, name) for name in ("open", "high", "low", "close")]
+        for candle in parts(answer, "candles"):
+            values = [number(candle, name) for name in ("open", "high", "low", "close")]
             if is_a_bar(*values):
-                yield _instant(candle, "datetime"), values, int(_number(candle, "volume"))
+                yield instant_in(candle, "datetime"), values, int(number(candle, "volume"))
             else:
                 self._refused += 1
 
     def _ask(self, question: Callable[[Any], Any]) -> Mapping[str, Any]:
         answer = patiently(lambda: self._session.ask(question), self._wait)
-        return _mapping(answer, "the answer")
+        return mapping(answer, "the answer")
 
 
 def _bar(start: datetime, end: datetime, values: Sequence[Decimal], volume: int) -> Bar:
     opened, high, low, close = map(ticks, values)
     return Bar(start=start, end=end, open=opened, high=high, low=low, close=close, volume=volume)
-
-
-def _mapping(value: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise BadAnswer(f"Schwab's answer makes no sense: {what} is no object")
-    return cast("Mapping[str, Any]", value)
-
-
-def _part(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return _mapping(answer.get(name), name)
-
-
-def _parts(answer: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
-    found = answer.get(name)
-    if not isinstance(found, list):
-        raise BadAnswer(f"Schwab's answer makes no sense: {name} is no list")
-    return (_mapping(one, name) for one in cast("list[object]", found))
-
-
-def _number(part: Mapping[str, Any], name: str) -> Decimal:
-    value = part.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadAnswer(f"Schwab's answer makes no sense: {name} is no number")
-    return Decimal(str(value))
-
-
-def _instant(part: Mapping[str, Any], name: str) -> datetime:
-    """Return an instant that is told in milliseconds since 1970."""
-    try:
-        return datetime.fromtimestamp(int(_number(part, name)) / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise BadAnswer(f"Schwab's answer makes no sense: {name} is no instant") from None

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from api.params import Asked, BadParam, pin
+from api.price_sources import token_file
 from api.settings import Settings, instant
 from api.toolbox import build_analyzer, build_tools
 from api.wiring import Deferred
+from phases.prices.fallback import Fallback
 from phases.tools import AnalyzerUnavailable, PricesUnavailable, SourceUnavailable
+from statemachine.clock import SystemClock
 from tests.api.world import MakeSettings
 
 PARAMS: dict[str, Any] = {
@@ -43,7 +46,8 @@ def test_a_run_gets_the_tools_that_its_params_have_pinned(make_settings: MakeSet
     [
         ({"source": "elsewhere"}, SourceUnavailable),
         ({"analyzer": "llm"}, AnalyzerUnavailable),
-        ({"prices": "yfinance"}, PricesUnavailable),
+        ({"prices": "schwab"}, PricesUnavailable),
+        ({"options": "schwab"}, PricesUnavailable),
         ({"prices": "csv:nowhere.csv"}, PricesUnavailable),
         ({"options": "crystal"}, PricesUnavailable),
         ({"options": "csv:nowhere"}, PricesUnavailable),
@@ -54,6 +58,33 @@ def test_a_tool_that_is_not_part_of_this_version_says_so(
 ) -> None:
     with pytest.raises(error):
         build_tools({**PARAMS, **params}, make_settings())
+
+
+def test_live_prices_are_read_by_their_names_and_yahoo_stands_in_for_schwab(
+    make_settings: MakeSettings,
+) -> None:
+    settings = make_settings(schwab_client_id="an-app", schwab_client_secret="hush")
+    token = {"access_token": "a", "refresh_token": "r"}
+    now_s = int(SystemClock().now().timestamp())
+    token_file(settings).write({"creation_timestamp": now_s, "token": token})
+
+    live = build_tools({**PARAMS, "prices": "schwab", "options": "schwab"}, settings)
+
+    assert build_tools({**PARAMS, "prices": "yfinance"}, make_settings()).prices.name == "yfinance"
+    assert (live.prices.name, live.chains.name) == ("schwab", "schwab")
+    assert isinstance(live.prices, Fallback)
+
+
+def test_a_login_that_has_ended_is_told_before_anything_is_asked(make_settings: MakeSettings) -> None:
+    settings = make_settings(schwab_client_id="an-app", schwab_client_secret="hush")
+    token_file(settings).write(
+        {"creation_timestamp": 1, "token": {"access_token": "a", "refresh_token": "r"}}
+    )
+
+    with pytest.raises(
+        PricesUnavailable, match="the login to Schwab ended at 1970-01-08 00:00 UTC; log in with"
+    ):
+        build_tools({**PARAMS, "prices": "schwab"}, settings)
 
 
 def test_a_run_that_has_read_reddit_goes_on_without_credentials(make_settings: MakeSettings) -> None:

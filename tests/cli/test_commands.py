@@ -21,7 +21,7 @@ DB = Path("data/phaseline.db")
 NO_DATABASE = "not a database, but long enough to have a header of a hundred bytes " * 3
 CONTRACT = (
     "serve", "demo", "analyze", "watch", "runs", "show", "cancel", "resume", "recover", "annotate",
-    "diagram", "verify", "doctor", "export", "config", "close", "prune",
+    "diagram", "verify", "doctor", "export", "config", "close", "prune", "schwab-login",
 )  # fmt: skip
 
 
@@ -278,6 +278,9 @@ def test_the_doctor_finds_a_healthy_machine(phaseline: Phaseline) -> None:
         "server",
         "reddit",
         "model",
+        "yfinance",
+        "schwab",
+        "calendar",
     }
     assert "fail" not in findings.values()
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phases.calendar import ExchangeCalendar, OutsideCalendar
+from phases.calendar import ExchangeCalendar, OutsideCalendar, coverage
+from phases.tools import Session
 
 NEW_YORK = ZoneInfo("America/New_York")
 LEAN = Path(__file__).parents[3] / "shared/data/market/lean/us_equity_market_hours.json"
@@ -59,6 +60,29 @@ def test_every_closure_and_early_close_of_29_years_agrees_with_an_independent_ta
 
     assert {day: f"{closes:%H:%M:%S}" for day, closes in found.items()} == expected
     assert days[-1] == date(2028, 12, 31)
+
+
+@pytest.mark.skipif(not LEAN.exists(), reason="the market hours table is not beside this checkout")
+def test_each_of_its_293_closures_and_65_early_closes_is_one_here() -> None:
+    """Three of them fall on a weekend, when the exchange is closed anyway; all others agree."""
+    table = json.loads(LEAN.read_text())
+    closed = [_us_date(text) for text in table["holidays"]]
+    early = {_us_date(text): hour for text, hour in table["earlyCloses"].items()}
+    weekend = [day for day in (*closed, *early) if day.weekday() > 4]
+
+    on_time = [day for day in early if day not in weekend]
+    closes = {day: f"{_session(day).closes.astimezone(NEW_YORK):%H:%M:%S}" for day in on_time}
+
+    assert (len(closed), len(early)) == (293, 65)
+    assert weekend == [date(2011, 1, 1), date(2022, 1, 1), date(2017, 12, 24)]
+    assert [day for day in (*closed, *weekend) if CALENDAR.session(day)] == []
+    assert closes == {day: early[day] for day in on_time}
+
+
+def _session(day: date) -> Session:
+    session = CALENDAR.session(day)
+    assert session is not None
+    return session
 
 
 def _us_date(text: str) -> date:
@@ -111,3 +135,7 @@ def test_a_year_without_a_calendar_is_refused_with_the_years_that_have_one(day: 
 @pytest.mark.parametrize("day", [date(1900, 1, 2), date(2199, 12, 31)])
 def test_the_first_and_last_year_have_sessions(day: date) -> None:
     assert CALENDAR.session(day) is not None
+
+
+def test_it_says_which_years_it_knows_and_from_which_release() -> None:
+    assert coverage().startswith("XNYS from 1900 to 2199, by exchange_calendars 4.")
