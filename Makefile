@@ -13,7 +13,7 @@ LOCK   := $(UV) pip compile pyproject.toml requirements/run.in --universal --pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test install check diagrams bench train accuracy coverage soak lock sbom clean
+.PHONY: help demo test install check diagrams page bench train accuracy coverage soak lock sbom clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -33,9 +33,13 @@ check: $(STAMPS)/test ## Lint, formatting, types, import rules, fresh diagrams
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python diagrams/generate.py --check
+	$(BIN)/python tools/openapi.py --check
 
 diagrams: install ## Draw the diagrams again from the one table
 	$(BIN)/python diagrams/generate.py
+
+page: ## Build the page anew from ui/ (needs Node; what it makes is kept in api/ui)
+	cd ui && npm ci && npm run types && npm test && npm run build
 
 bench: install ## Measure each figure beside its floor, and keep the table in docs/performance.md
 	$(BIN)/python -m benchmarks

@@ -41,7 +41,8 @@ def paths_of(routes: list[BaseRoute]) -> Iterator[str]:
 def test_the_tables_of_these_tests_name_every_route(make_settings: MakeSettings) -> None:
     def shape(path: str) -> str:
         return "/".join(
-            "{}" if part.startswith("{") or part in {"1", "GME"} else part for part in path.split("/")
+            "{}" if part.startswith("{") or part in {"1", "GME", "app.js"} else part
+            for part in path.split("/")
         )
 
     app = create_app(make_settings())
@@ -104,13 +105,6 @@ def test_the_right_token_opens_the_door(serve: Serve) -> None:
     assert client.get("/runs", headers={"authorization": "Bearer s3cret"}).status_code == 200
     assert client.post("/analyze", headers={"authorization": "bearer s3cret"}).status_code == 202
     assert client.get("/runs").headers["www-authenticate"] == "Bearer"
-
-
-def test_the_page_names_no_runs_where_a_token_is_set(serve: Serve) -> None:
-    client = serve(token="s3cret")
-    client.post("/analyze", headers={"authorization": "Bearer s3cret"})
-
-    assert "/runs/1" not in client.get("/ui/").text
 
 
 def test_every_answer_carries_the_security_headers(serve: Serve) -> None:

@@ -82,18 +82,6 @@ def test_no_page_of_another_sites_scripts_is_served(serve: Serve, path: str) -> 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_the_page_is_plain_and_lists_the_latest_runs(serve: Serve) -> None:
-    client = serve()
-    client.post("/analyze")
-    until_idle(client)
-
-    answer = client.get("/")
-
-    assert answer.url.path == "/ui/"
-    assert "/runs/1/diagram" in answer.text
-    assert "<script" not in answer.text
-
-
 def test_a_method_that_is_not_taken_is_told_what_is(serve: Serve) -> None:
     answer = serve().get("/analyze")
 

@@ -1,0 +1,94 @@
+/** What pages share: reading the API with its errors, following a run, preferences, and a clock that ticks. */
+
+import { useEffect, useState } from "preact/hooks";
+
+import { get } from "./api/client";
+import { type Connection, follow } from "./api/follow";
+import type { EventView, MachineView, RunStatus } from "./api/schema";
+
+export interface Loaded<T> {
+  readonly value: T | null;
+  readonly error: Error | null;
+  readonly again: () => void;
+}
+
+/** Reads an address: again when it changes, every so often, or when what it depends on does; keeps the old value meanwhile. */
+export function useLoaded<T>(path: string | null, everyMs?: number, dependsOn?: unknown): Loaded<T> {
+  const [value, setValue] = useState<T | null>(null);
+  const [error, setError] = useState<Error | null>(null);
+  const [asked, setAsked] = useState(0);
+  useEffect(() => {
+    if (path === null) return;
+    const stopping = new AbortController();
+    const load = () =>
+      get<T>(path, stopping.signal).then(
+        (found) => (setValue(found), setError(null)),
+        (failed: Error) => stopping.signal.aborted || setError(failed),
+      );
+    void load();
+    const timer = everyMs === undefined ? undefined : setInterval(() => document.hidden || void load(), everyMs);
+    return () => (stopping.abort(), clearInterval(timer));
+  }, [path, everyMs, dependsOn, asked]);
+  return { value, error, again: () => setAsked((times) => times + 1) };
+}
+
+export interface Followed {
+  readonly status: RunStatus | null;
+  readonly events: readonly EventView[];
+  readonly connection: Connection;
+  readonly error: Error | null;
+}
+
+const NOTHING: Followed = { status: null, events: [], connection: "connecting", error: null };
+
+/** Follows a run for as long as the page shows it; `round` starts anew, as after a resume. */
+export function useRun(runId: number, round: number): Followed {
+  const [followed, setFollowed] = useState<Followed>(NOTHING);
+  useEffect(() => {
+    setFollowed((before) => (before.status?.run_id === runId ? { ...before, events: [] } : NOTHING));
+    let waiting: EventView[] = [];
+    let timer: number | undefined;
+    const flush = () => {
+      const news = waiting;
+      waiting = [];
+      timer = undefined;
+      setFollowed((before) => ({ ...before, events: [...before.events, ...news] }));
+    };
+    const stop = follow(runId, {
+      event: (event) => {
+        waiting.push(event);
+        timer ??= requestAnimationFrame(flush);
+      },
+      status: (status) => setFollowed((before) => ({ ...before, status, error: null })),
+      connection: (connection) => setFollowed((before) => ({ ...before, connection })),
+      refused: (error) => setFollowed((before) => ({ ...before, error })),
+    });
+    return () => {
+      stop();
+      if (timer !== undefined) cancelAnimationFrame(timer);
+    };
+  }, [runId, round]);
+  return followed;
+}
+
+export function useMachine(): MachineView | null {
+  return useLoaded<MachineView>("/machine").value;
+}
+
+/** The time now, ticking while something runs. */
+export function useNow(ticking: boolean): number {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    if (!ticking) return;
+    const timer = setInterval(() => setNow(Date.now()), 1_000);
+    return () => clearInterval(timer);
+  }, [ticking]);
+  return now;
+}
+
+/** A choice that this browser remembers. */
+export function usePreference<T extends string>(name: string, first: T): [T, (value: T) => void] {
+  const key = `phaseline.${name}`;
+  const [value, setValue] = useState<T>(() => (localStorage.getItem(key) as T | null) ?? first);
+  return [value, (chosen) => (localStorage.setItem(key, chosen), setValue(chosen))];
+}

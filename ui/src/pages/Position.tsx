@@ -1,0 +1,91 @@
+/** The life of one position: entry, peak, stop and exits on the price. */
+
+import type { PagePricePoint, PositionView } from "../api/schema";
+import { useLoaded } from "../hooks";
+import { Badge } from "../parts/Badge";
+import { Chart, type Level } from "../parts/Chart";
+import { Problem } from "../parts/Notice";
+import { quantity, returnOf } from "../parts/PositionLine";
+import { addressOf } from "../router";
+import { change, dollars, instant, type Zone } from "../words";
+
+const DAYS = 60;
+
+export function Position({ id, zone }: { id: number; zone: Zone }) {
+  const found = useLoaded<PositionView>(`/positions/${id}`);
+  const position = found.value;
+  const prices = useLoaded<PagePricePoint>(position === null ? null : `/prices/${encodeURIComponent(position.ticker)}?days=${DAYS}`);
+  return (
+    <main>
+      <p>
+        <a href={addressOf(["positions"])}>All positions</a>
+      </p>
+      <Problem error={found.error} />
+      {position !== null && (
+        <>
+          <div class="head">
+            <h1>{position.ticker}</h1>
+            <Badge word={position.status} />
+            <strong class={(returnOf(position) ?? 0) < 0 ? "loss" : "gain"}>{change(returnOf(position))}</strong>
+          </div>
+          <p>
+            {quantity(position)}, bought {instant(position.entered_at, zone)} at {dollars(position.entry_price)} ({position.entry_basis}) on{" "}
+            <a href={addressOf(["signals", position.signal_id])}>this signal</a>.
+          </p>
+          {position.instrument_type === "stock" && prices.value?.items.length === 0 && (
+            <p class="empty">No daily price has been stored for it yet; the next run that monitors it stores them.</p>
+          )}
+          {position.instrument_type === "stock" && (prices.value?.items.length ?? 0) > 0 && (
+            <Chart
+              title={`${position.ticker}, daily closes`}
+              lines={[{ name: position.ticker, points: (prices.value?.items ?? []).map((price) => [price.date, price.close] as const) }]}
+              marks={marksOf(position)}
+              levels={levelsOf(position)}
+              say={dollars}
+            />
+          )}
+          <Sales position={position} zone={zone} />
+        </>
+      )}
+    </main>
+  );
+}
+
+function marksOf(position: PositionView) {
+  const entry = { name: "entry", date: position.entry_date, value: position.entry_price };
+  return [entry, ...position.position_exits.map((sale) => ({ name: "exit", date: sale.exit_date, value: sale.exit_price }))];
+}
+
+function levelsOf(position: PositionView): Level[] {
+  const levels = { stop: position.stop_loss_price, target: position.take_profit_price, peak: position.peak_price };
+  return Object.entries(levels).flatMap(([name, value]) => (value === null ? [] : [{ name, value }]));
+}
+
+function Sales({ position, zone }: { position: PositionView; zone: Zone }) {
+  if (position.position_exits.length === 0) return <p class="empty">Nothing of it has been sold.</p>;
+  return (
+    <table class="list">
+      <caption>Sales</caption>
+      <thead>
+        <tr>
+          <th scope="col">When</th>
+          <th scope="col">Why</th>
+          <th scope="col" class="number">Price</th>
+          <th scope="col" class="number">Gain</th>
+        </tr>
+      </thead>
+      <tbody>
+        {position.position_exits.map((sale) => (
+          <tr key={sale.id}>
+            <td>{instant(sale.exited_at, zone)}</td>
+            <td>
+              {sale.exit_reason.replaceAll("_", " ")} {sale.note !== null && <small>{sale.note}</small>}
+            </td>
+            <td class="number">{dollars(sale.exit_price)}</td>
+            <td class="number">{dollars(sale.realized_pnl)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

@@ -1,0 +1,40 @@
+/** How numbers and instants are said. */
+
+export type Zone = "local" | "utc";
+
+export function instant(iso: string, zone: Zone): string {
+  const options: Intl.DateTimeFormatOptions = { dateStyle: "medium", timeStyle: "medium" };
+  return new Intl.DateTimeFormat(undefined, zone === "utc" ? { ...options, timeZone: "UTC" } : options).format(
+    new Date(iso),
+  );
+}
+
+/** Says seconds as people do: `0.4 s`, `12 s`, `3 min 05 s`, `1 h 02 min`. */
+export function duration(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const [minutes, rest] = [Math.floor(whole / 60), whole % 60];
+  if (minutes < 60) return `${minutes} min ${String(rest).padStart(2, "0")} s`;
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}
+
+export function percent(share: number | null | undefined, digits = 0): string {
+  return share === null || share === undefined ? "–" : `${(share * 100).toFixed(digits)} %`;
+}
+
+/** A gain or a loss, with its sign. */
+export function change(share: number | null | undefined): string {
+  if (share === null || share === undefined) return "–";
+  return `${share > 0 ? "+" : share < 0 ? "−" : ""}${(Math.abs(share) * 100).toFixed(1)} %`;
+}
+
+const dollarFormat = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+
+export function dollars(amount: number | null | undefined): string {
+  return amount === null || amount === undefined ? "–" : dollarFormat.format(amount);
+}
+
+export function count(number: number, unit: string): string {
+  return `${number.toLocaleString("en-US")} ${unit}${number === 1 ? "" : "s"}`;
+}
