@@ -1116,6 +1116,11 @@ export interface components {
              * @description a share of one, not percent
              */
             confidence: number;
+            /**
+             * Contract Symbol
+             * @description the OCC's name of the contract
+             */
+            contract_symbol: string | null;
             /** Contracts */
             contracts: number | null;
             /** Contracts Remaining */
@@ -1177,6 +1182,8 @@ export interface components {
             nearest_exit_distance_pct: number | null;
             /** Option Type */
             option_type: string | null;
+            /** Peak Premium */
+            peak_premium: number | null;
             /** Peak Price */
             peak_price: number | null;
             /** Portfolio Id */
@@ -1190,7 +1197,10 @@ export interface components {
             position_size: number;
             /** Premium Change Pct */
             premium_change_pct: number | null;
-            /** Premium Paid */
+            /**
+             * Premium Paid
+             * @description a share; a contract is for a hundred
+             */
             premium_paid: number | null;
             /** Realized Return Pct */
             realized_return_pct: number | null;
@@ -1220,6 +1230,8 @@ export interface components {
             ticker: string;
             /** Trailing Stop Active */
             trailing_stop_active: boolean;
+            /** Underlying Price At Entry */
+            underlying_price_at_entry: number | null;
             /** Unrealized Return Pct */
             unrealized_return_pct: number | null;
         };

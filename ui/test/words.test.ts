@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+
+import { placeOf } from "../src/router";
+import { wrapped } from "../src/parts/Machine";
+import { change, count, duration } from "../src/words";
+
+test("seconds are said as people say them", () => {
+  expect([0.04, 9.96, 59.6, 185, 3720].map(duration)).toEqual(["0.0 s", "10.0 s", "1 min 00 s", "3 min 05 s", "1 h 02 min"]);
+});
+
+test("a loss has a minus, a gain a plus, and nothing has neither", () => {
+  expect([-0.037, 0, 0.5, null].map(change)).toEqual(["−3.7 %", "0.0 %", "+50.0 %", "–"]);
+});
+
+test("one is one", () => {
+  expect([count(1, "comment"), count(1200, "comment")]).toEqual(["1 comment", "1,200 comments"]);
+});
+
+test("a label is broken into two lines at most, and cut where even that is too long", () => {
+  expect(wrapped("Updating author trust", 17)).toEqual(["Updating author", "trust"]);
+  expect(wrapped("x".repeat(40), 10)).toEqual(["xxxxxxxxx…"]);
+});
+
+test("an address says the page, the record and the filters", () => {
+  expect(placeOf(new URL("http://here/ui/runs/7?errors=1"))).toEqual({ path: ["runs", "7"], filters: { errors: "1" } });
+});
