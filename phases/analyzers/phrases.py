@@ -58,7 +58,11 @@ class Lexicon:
         """Yield the phrases of each role from left to right; those of one role don't overlap."""
         free_from: dict[Role, int] = defaultdict(int)
         for index, token in enumerate(tokens):
-            for rest, role, score in self.by_first.get(token.lower, ()):
+            phrases = self.by_first.get(token.lower, ())
+            after = tokens[index + 1].lower if phrases and index + 1 < len(tokens) else ""
+            for rest, role, score in phrases:
+                if rest and rest[0] != after:  # most phrases end here
+                    continue
                 if index >= free_from[role] and _fits(rest, tokens, index):
                     last = index + len(rest)
                     free_from[role] = last + 1

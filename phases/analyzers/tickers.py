@@ -115,7 +115,9 @@ class _Finder:
         return None
 
     def _name(self, index: int) -> Mention | None:
-        longest = self._known.name_lengths.get(_stem(self._tokens[index].lower), 0)
+        longest = self._known.name_lengths.get(_stem(self._tokens[index].lower))
+        if longest is None:
+            return None
         for last in range(index + longest - 1, index - 1, -1):
             spelled = " ".join(token.lower for token in self._tokens[index : last + 1])
             name = self._known.names.get(spelled) or self._known.names.get(_stem(spelled))
@@ -202,7 +204,9 @@ def _stem(word: str) -> str:
 
 def _singular(word: str) -> str:
     """Return `AMD` for `AMDs`, and `Us` for `Us`."""
-    bare = word.removesuffix("s")
+    if word[-1:] != "s":
+        return word
+    bare = word[:-1]
     return bare if len(bare) > 1 and bare.isupper() else word
 
 
