@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -144,6 +146,19 @@ def test_no_weight_holds_more_than_two_words_a_figure_an_address_or_a_name() -> 
     for word in model().words:
         assert len(word.split(" ")) <= 2
         assert not re.search(r"\b\d|https?|www|@|/", word)
+
+
+def test_reading_a_comment_loads_nothing_heavy() -> None:
+    script = (
+        "import sys; from phases.analyzers import annotate_text; annotate_text('GME calls');"
+        "print({'numpy', 'sklearn', 'pandas', 'socket', 'vaderSentiment'} & set(sys.modules))"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+
+    assert said.stdout == "set()\n"
 
 
 # --- texts of our own ---
