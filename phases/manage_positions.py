@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -26,7 +26,7 @@ from phases.option_exits import OptionRules
 from phases.orders import TradingRules, plan
 from phases.predictions import make_predictions
 from phases.stamps import stamp
-from phases.tools import Context, NoChains
+from phases.tools import LIVE, Context, NoChains
 
 _log = logging.getLogger(__name__)
 
@@ -81,10 +81,10 @@ def manage_positions(conn: sqlite3.Connection, ctx: Context) -> None:
     candidates = _candidates(conn, ctx, rules.trading.min_confidence)
     if not candidates:
         return
-    if not ctx.tools.calendar.is_open(ctx.tools.as_of):
+    if closed_at := _closed_at(ctx):
         ctx.warn(
             "market_hours_skipped",
-            f"the exchange is closed at {stamp(ctx.tools.as_of)}: no position was opened",
+            f"the exchange is closed at {stamp(closed_at)}: no position was opened",
             signals_affected=len({one.signal_id for one in candidates}),
         )
         return
@@ -96,6 +96,16 @@ def manage_positions(conn: sqlite3.Connection, ctx: Context) -> None:
         elif offer:
             _refuse(ctx, candidate, offer)
         ctx.progress(done, len(candidates), "signal")
+
+
+def _closed_at(ctx: Context) -> datetime | None:
+    """Return an instant at which there is no trading, `None` where there is.
+
+    That is the run's own, and for a run about the present now as well: it may be late when phase 5 begins.
+    """
+    as_of, now = ctx.tools.as_of, ctx.clock.now()
+    instants = [as_of, now] if timedelta(0) <= now - as_of <= LIVE else [as_of]
+    return next((at for at in instants if not ctx.tools.calendar.is_open(at)), None)
 
 
 def _candidates(conn: sqlite3.Connection, ctx: Context, min_confidence: Decimal) -> list[Candidate]:

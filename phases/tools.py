@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Final, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -390,6 +390,10 @@ class OptionQuote:
         if self.mark is not None:
             return self.mark
         return (self.bid + self.ask) // 2 if self.bid is not None and self.ask else None
+
+
+LIVE: Final = timedelta(hours=2)
+"""So long after its instant a run is about the present: longer than the hard limit is by default."""
 
 
 class OptionChains(Protocol):

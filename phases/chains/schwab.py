@@ -18,10 +18,8 @@ from phases.prices.answer import instant_in, mapping, number, part, parts
 from phases.prices.errors import BadAnswer
 from phases.prices.retry import patiently
 from phases.prices.schwab_client import SchwabSession
-from phases.tools import CONTRACT_MULTIPLIER, OptionContract, OptionQuote, OptionType
+from phases.tools import CONTRACT_MULTIPLIER, LIVE, OptionContract, OptionQuote, OptionType
 
-LIVE: Final = timedelta(hours=2)
-"""So long after its instant a run is still live: longer than any run's hard limit by default."""
 FURTHEST: Final = timedelta(days=60)
 """Expirations beyond it are not asked for."""
 STALE: Final = timedelta(days=4)
