@@ -45,6 +45,7 @@ class Position:
     """What was really paid for it."""
     entry_date: date
     """The exchange's date."""
+    entered_at: datetime
     last_checked_at: datetime
     """Everything known up to here has been looked at; never before the entry."""
     last_price: int
@@ -122,6 +123,7 @@ def _position(row: dict[str, Any]) -> Position:
         confidence=Decimal(str(row["confidence"])),
         cost=ticks(row["position_size"]),
         entry_date=date.fromisoformat(row["entry_date"]),
+        entered_at=instant(row["entered_at"]),
         last_checked_at=max(instant(row["last_checked_at"]), instant(row["entered_at"])),
         last_price=ticks(row["last_price"]),
         last_price_at=instant(row["last_price_at"]),

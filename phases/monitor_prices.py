@@ -19,10 +19,11 @@ from datetime import datetime
 
 from phases.book import Position, open_one, open_positions, settle
 from phases.config import read_config
+from phases.expiry import last_session
 from phases.follow_predictions import follow_predictions
 from phases.money import usd
 from phases.prices.circuit import BreakerOpen
-from phases.splits import Jump, apply_split, last_moment, pending
+from phases.splits import Jump, apply_split, last_moment, pending, restates
 from phases.stamps import stamp
 from phases.tools import Bar, Calendar, Context, PricesUnavailable, Split
 from phases.watch import Watch, walk, watches
@@ -49,7 +50,8 @@ def _check(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Posit
     """Look at a position, up to each split at the prices of the old shares; leave it where prices fail."""
     try:
         for split in _splits(conn, ctx, watch, position):
-            _look(conn, ctx, watch, position, last_moment(split))
+            if before := open_one(conn, position.id):
+                _look(conn, ctx, watch, before, last_moment(split))
             if old := open_one(conn, position.id):
                 apply_split(conn, old, split, calendar=ctx.tools.calendar, now=ctx.clock.now())
                 ctx.checkpoint()
@@ -62,28 +64,35 @@ def _check(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Posit
 
 
 class UnadjustedContract(Exception):
-    """A contract whose share was split is another contract now, and is left to a person."""
+    """A contract that is for another number of shares since a split; it is left alone until its end."""
 
 
 def _splits(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Position) -> list[Split]:
-    """Return the splits to apply; raises `UnadjustedContract`, with a warning, where a contract would change.
+    """Return the splits to apply; raises `UnadjustedContract`, with a warning, where a contract can't follow.
 
     A contract is looked at even where the shares' source fails: under another name it has no quote.
     """
-    if position.contract is None:
-        return pending(conn, watch.prices, position, ctx.tools.as_of)
     try:
         splits = pending(conn, watch.prices, position, ctx.tools.as_of)
     except PricesUnavailable:
+        if position.contract is None:
+            raise
         return []
-    if splits:
+    odd = next((one for one in splits if not restates(position, one)), None)
+    if odd and not _has_ended(position, ctx):
         said = (
-            f"{position.symbol} is not sold automatically: {position.ticker} was split, and the exchange has "
-            "changed its contracts; close it by hand"
+            f"{position.symbol} is not sold automatically: by a split of {position.ticker} the exchange has "
+            "changed its contracts; close it by hand, or it is settled when it ends"
         )
-        _warn(ctx, position, "contract_split", said, split=str(splits[0].ratio))
+        _warn(ctx, position, "contract_split", said, split=str(odd.ratio))
         raise UnadjustedContract
-    return []
+    return [one for one in splits if restates(position, one)]
+
+
+def _has_ended(position: Position, ctx: Context) -> bool:
+    if position.contract is None:
+        return False
+    return last_session(position.contract, ctx.tools.calendar).closes <= ctx.tools.as_of
 
 
 def _look(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Position, until: datetime) -> None:

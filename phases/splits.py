@@ -4,6 +4,9 @@ A split changes what one share is; it makes nobody richer. Shares, entry, stop, 
 in new shares. What whole shares at whole ticks can't express is paid in cash: to the tick, the value before
 is the value after and that cash, and a position's gains still add up to its proceeds less its cost.
 
+A contract follows its share where the exchange makes whole contracts of it: by 7 for 1 one contract becomes
+seven at a seventh of the strike. After any other split it is for another number of shares (`restates`).
+
 The days before a split are judged at their own prices, so a position is looked at up to the last moment of
 old shares, restated, and looked at from there (`last_moment`).
 
@@ -22,10 +25,11 @@ from fractions import Fraction
 from typing import Final
 
 from phases.book import Position, lock_portfolio, move_cash, realized
+from phases.chains.occ import contract
 from phases.exits import Holding
-from phases.money import usd
+from phases.money import TICKS_PER_USD, usd
 from phases.stamps import instant, stamp
-from phases.tools import Bar, Calendar, Quote, Split, SplitSource
+from phases.tools import Bar, Calendar, OptionContract, Quote, Split, SplitSource
 from phases.watched import Watched
 
 FACTORS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 25, 30, 40, 50, 100)
@@ -33,6 +37,7 @@ FACTORS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 25, 30, 40, 50, 100)
 of a third are common."""
 TOLERANCE: Final = Fraction(5, 100)
 """How far a night's own move may take a split's price from the exact factor, as a share of one."""
+TICKS_PER_CENT: Final = TICKS_PER_USD // 100
 INSTANT: Final = timedelta(milliseconds=1)
 """The shortest time that a stamp in the database can tell apart."""
 
@@ -74,6 +79,11 @@ def _in_new(price: int, ratio: Fraction) -> int:
     return round(price / ratio)
 
 
+def restates(position: Watched, split: Split) -> bool:
+    """Return whether a split is put into the book: any for shares, whole ones for contracts."""
+    return position.contract is None or split.ratio.denominator == 1
+
+
 def pending(conn: sqlite3.Connection, prices: object, position: Position, until: datetime) -> list[Split]:
     """Return the splits since the entry that this position has not been restated for, in order of time.
 
@@ -108,6 +118,8 @@ def apply_split(
     those of `position`.
     """
     restating = restated(position.holding, _old_price(position, split), split.ratio)
+    multiplier = position.instrument.multiplier
+    restating = replace(restating, cash=restating.cash * multiplier, gain=restating.gain * multiplier)
     if not _record(conn, position, split, restating, now):
         return False
     columns = _state(conn, position, split, restating)
@@ -129,17 +141,29 @@ def _old_price(position: Position, split: Split) -> int:
 def _state(
     conn: sqlite3.Connection, position: Position, split: Split, restating: Restated
 ) -> dict[str, object]:
-    (bought,) = conn.execute("SELECT shares FROM positions WHERE id = ?", (position.id,)).fetchone()
-    holding = restating.holding
+    holding, units = restating.holding, position.instrument.units
+    (bought,) = conn.execute(f"SELECT {units} FROM positions WHERE id = ?", (position.id,)).fetchone()
     return {
-        "shares": max(1, math.floor(int(bought) * split.ratio)),
-        "shares_remaining": holding.units,
+        units: max(1, math.floor(int(bought) * split.ratio)),
+        f"{units}_remaining": holding.units,
         "entry_price": usd(holding.entry_price),
         "stop_loss_price": usd(holding.stop),
         "take_profit_price": usd(holding.target),
-        "peak_price": usd(holding.peak),
+        position.instrument.peak: usd(holding.peak),
         "last_price": usd(restating.last_price),
         "last_checked_at": stamp(max(position.last_checked_at, last_moment(split))),
+        **(_contract_columns(position.contract, holding, split.ratio) if position.contract else {}),
+    }
+
+
+def _contract_columns(old: OptionContract, holding: Holding, ratio: Fraction) -> dict[str, object]:
+    """Return the columns of the contract that an old one has become; strikes are rounded to the cent."""
+    strike = round(old.strike / ratio / TICKS_PER_CENT) * TICKS_PER_CENT
+    new = contract(old.ticker, old.expiration, old.type, strike)
+    return {
+        "strike_price": usd(new.strike),
+        "contract_symbol": new.symbol,
+        "premium_paid": usd(holding.entry_price),
     }
 
 
@@ -165,7 +189,8 @@ def _record(
         INSERT INTO position_splits (position_id, effective_at, numerator, denominator, shares_before,
                                      shares_after, cash_in_lieu, realized_pnl, created_at)
         SELECT id, :effective_at, :numerator, :denominator, :before, :after, :cash, :gain, :now
-        FROM positions WHERE id = :id AND status = 'open' AND shares_remaining = :before
+        FROM positions WHERE id = :id AND status = 'open'
+          AND coalesce(shares_remaining, contracts_remaining) = :before
         ON CONFLICT (position_id, effective_at) DO NOTHING
         """,
         {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from functools import partial
 from typing import Protocol
 
@@ -16,7 +18,7 @@ from phases.expiry import intrinsic, last_session, official_close, settled
 from phases.instruments import OPTION, STOCK
 from phases.option_exits import OptionRules, at_premium
 from phases.prices.breaker import Breaker
-from phases.splits import Jump, before_jump
+from phases.splits import Jump, before_jump, restates
 from phases.tools import Bar, Calendar, Context, OptionContract, OptionQuote, Prices, Quote, Session
 from phases.watched import Watched
 
@@ -150,7 +152,7 @@ class OptionWatch:
     """Looks at contracts: a quote a session, and the settlement when they have ended."""
 
     chains: ChainBreaker
-    prices: Prices
+    prices: Breaker
     calendar: Calendar
     rules: OptionRules
 
@@ -164,14 +166,21 @@ class OptionWatch:
         contract = position.contract
         assert contract, "an option position has a contract, says the schema"
         end = last_session(contract, self.calendar)
-        quotes = self._quotes(position, contract, min(as_of, end.closes))
-        steps = [self._quoted(position, contract, one) for one in quotes if one.at < end.closes]
         if as_of < end.closes:
+            steps = [self._quoted(position, contract, one) for one in self._quotes(position, contract, as_of)]
             return Look(steps=steps, missing=None if steps else "it has no quote, or only an old trade")
+        ratio = self._old_share(position, end.closes)
+        quotes = self._quotes(position, contract, end.closes) if ratio == 1 else ()
+        steps = [self._quoted(position, contract, one) for one in quotes if one.at < end.closes]
         close = official_close(self.prices, position.ticker, end)
         if close is None:
             return Look(steps=steps, missing=f"the official close of {end.day}, when it ended, is not known")
-        return Look(steps=[*steps, _settlement(contract, close, end)], ends=end.closes)
+        return Look(steps=[*steps, _settlement(contract, round(close * ratio), end)], ends=end.closes)
+
+    def _old_share(self, position: Watched, until: datetime) -> Fraction:
+        """Return how many shares one share has become by splits that the contract didn't follow."""
+        splits = self.prices.splits(position.ticker, position.entered_at, until)
+        return math.prod((one.ratio for one in splits if not restates(position, one)), start=Fraction(1))
 
     def _quotes(self, position: Watched, contract: OptionContract, until: datetime) -> Iterator[OptionQuote]:
         """Yield the contract's quotes with a premium as each session since the cursor ended, and the last."""

@@ -28,6 +28,11 @@ class Watched(Protocol):
         ...
 
     @property
+    def entered_at(self) -> datetime:
+        """When it was bought."""
+        ...
+
+    @property
     def last_checked_at(self) -> datetime:
         """Up to here everything was looked at; never before the entry."""
         ...

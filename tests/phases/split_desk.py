@@ -119,6 +119,6 @@ class Desk:
         ).fetchall()
 
     def value(self) -> int:
-        """Return the portfolio's cash and shares at their last prices, in ticks."""
-        (cash,) = self.conn.execute("SELECT cash_available FROM portfolios WHERE id = 1").fetchone()
-        return ticks(cash) + sum(one.last_price * one.holding.units for one in open_positions(self.conn))
+        """Return all cash but the other portfolios', and what is held at its last prices, in ticks."""
+        (cash,) = self.conn.execute("SELECT sum(cash_available) - 300000 FROM portfolios").fetchone()
+        return ticks(cash) + sum(one.worth(one.last_price) for one in open_positions(self.conn))

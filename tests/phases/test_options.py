@@ -29,7 +29,7 @@ def test_a_bullish_signal_buys_shares_in_one_portfolio_and_calls_at_the_ask_in_a
 
     ctx = desk.run(november(9), manage_positions)
 
-    assert ctx.results == {"positions_opened": 2}
+    assert ctx.results["positions_opened"] == 2
     assert desk.all(
         "SELECT p.name, x.direction FROM positions x JOIN portfolios p ON p.id = portfolio_id ORDER BY x.id"
     ) == [("stocks_quality", "long"), ("options_quality", "call")]

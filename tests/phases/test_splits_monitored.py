@@ -237,23 +237,73 @@ def test_days_before_a_jump_are_still_judged(desk: Desk) -> None:
 # --- contracts, and phase 5 ---
 
 
-def test_a_contract_whose_share_was_split_is_left_to_a_person(desk: Desk) -> None:
-    desk.hold(100)
+def hold_a_call(desk: Desk) -> None:
+    """Hold one call at 650, paid with 14 dollars a share; it ends on Friday, the 27th."""
+    desk.hold(14, shares=100)
     desk.conn.execute(
         """
         UPDATE positions SET instrument_type = 'option', portfolio_id = 3, direction = 'call',
                shares = NULL, shares_remaining = NULL, contracts = 1, contracts_remaining = 1,
                option_type = 'call', strike_price = 650, expiration_date = '2014-06-27',
-               contract_symbol = 'AAPL  140627C00650000'
+               contract_symbol = 'AAPL  140627C00650000', premium_paid = 14,
+               peak_price = NULL, peak_premium = 15
         """
     )
+    desk.conn.execute("UPDATE portfolios SET cash_available = 98600 WHERE id = 3")
+    desk.conn.execute("UPDATE portfolios SET cash_available = 100000 WHERE id = 1")
     desk.conn.commit()
 
-    ctx = desk.run(Market({9: (10, 10.1, 9.9, 10)}, [split(10)]), june(9))
+
+CONTRACTS = "SELECT exit_reason, exit_price, contracts_exited, note FROM position_exits"
+
+
+def test_by_a_split_of_7_for_1_one_contract_becomes_seven_at_a_seventh_of_the_strike(desk: Desk) -> None:
+    hold_a_call(desk)
+    before = desk.value()
+
+    desk.run(Market({9: (92, 93, 91, 92)}, [split(7)]), june(9))
+
+    assert desk.one(
+        """
+        contracts, contracts_remaining, strike_price, contract_symbol, entry_price, premium_paid,
+        stop_loss_price, peak_premium, last_price, shares
+        """
+    ) == (7, 7, 92.86, "AAPL  140627C00092860", 2.0, 2.0, 1.8, 2.1429, 2.0, None)
+    assert desk.value() == before
+    assert desk.one("shares_before, shares_after, cash_in_lieu, realized_pnl", "position_splits") == (
+        1, 7, 0.0, 0.0,
+    )  # fmt: skip
+
+
+def test_a_contract_that_followed_its_share_is_settled_in_new_shares(desk: Desk) -> None:
+    hold_a_call(desk)
+
+    desk.run(Market({9: (92, 93, 91, 92), 27: (95, 96, 94, 95)}, [split(7)]), june(28))
+
+    assert [row[:3] for row in desk.conn.execute(CONTRACTS)] == [("expiration", 2.14, 7)]
+
+
+@pytest.mark.parametrize("ratio", [(3, 2), (1, 10)])
+def test_after_any_other_split_a_contract_is_left_alone_until_it_ends(
+    desk: Desk, ratio: tuple[int, int]
+) -> None:
+    hold_a_call(desk)
+    factor = ratio[1] / ratio[0]
+    new = 660 * factor
+    market = Market({9: (new, new, new, new), 27: (new, new, new, new)}, [split(*ratio)])
+
+    ctx = desk.run(market, june(9))
 
     assert kinds(ctx) == ["contract_split"]
     assert "the exchange has changed its contracts; close it by hand" in ctx.warnings[0]["message"]
-    assert desk.exits() == []
+    assert desk.conn.execute(CONTRACTS).fetchall() == []
+
+    ctx = desk.run(market, june(27))
+
+    # 660 for what was one share: ten dollars above the strike
+    assert [row[:3] for row in desk.conn.execute(CONTRACTS)] == [("expiration", 10.0, 1)]
+    assert kinds(ctx) == ["option_expired"]
+    assert desk.conn.execute("SELECT * FROM position_splits").fetchall() == []
 
 
 @pytest.mark.parametrize("announced", [True, False])
