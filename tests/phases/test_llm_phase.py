@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from phases.analyze_comments import analyze_comments
 from phases.analyzers.lexicon import NAME
 from phases.analyzers.llm.pricing import Prices
+from phases.retention import empty_old
 from phases.tools import AnalyzerUnavailable
 from statemachine.contract import RunStopping
 from tests.models.asking import PRICES, analyzer
@@ -229,6 +231,24 @@ def test_answers_that_came_while_the_run_was_being_stopped_are_kept_too(
 
     assert len(server.requests) == 7
     assert resumed.results["model"]["answers_reused"] == 0
+
+
+def test_a_pruned_comment_leaves_no_words_in_its_reply(
+    analyze: Analyze, conn: sqlite3.Connection, rows: Any
+) -> None:
+    with model_server(honest) as server:
+        analyze(server)
+
+        assert empty_old(conn, datetime(2025, 3, 12, 14, tzinfo=UTC), 100) == 0
+        assert rows.all("SELECT count(*) FROM model_calls WHERE reply = ''") == [(0,)]
+        assert empty_old(conn, datetime(2025, 3, 12, 16, tzinfo=UTC), 100) == len(TEXTS)
+        assert rows.all("SELECT count(*) FROM model_calls WHERE reply <> ''") == [(0,)]
+
+        again = rows.comment("again", post_id=1, run_id=2, picked=1, body=TEXTS[0])
+        analyze(server, run_id=2)
+
+    assert len(server.requests) == len(TEXTS) + 1
+    assert rows.all("SELECT analyzer FROM comments WHERE id = ?", again) == [("llm:m-1/1",)]
 
 
 def test_a_run_that_is_over_its_limit_is_left_to_the_driver_with_nothing_made_up(
