@@ -15,9 +15,10 @@ from api.pseudonym import pseudonymizer
 from api.settings import Settings
 from api.version import version
 from phases.analyzers.lexicon import LexiconAnalyzer
-from phases.analyzers.llm.analyzer import LlmAnalyzer, ModelSettings
-from phases.analyzers.llm.endpoint import Address, connector
+from phases.analyzers.llm.analyzer import LlmAnalyzer
+from phases.analyzers.llm.endpoint import connector
 from phases.analyzers.llm.pricing import Prices as ModelPrices
+from phases.analyzers.llm.settings import Address, ModelSettings
 from phases.calendar import ExchangeCalendar
 from phases.chains.csv import CsvChains
 from phases.chains.sample import SampleChains

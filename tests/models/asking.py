@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from phases.analyzers.llm.analyzer import LlmAnalyzer, ModelSettings
-from phases.analyzers.llm.endpoint import Address, connector
+from phases.analyzers.llm.analyzer import LlmAnalyzer
+from phases.analyzers.llm.endpoint import connector
 from phases.analyzers.llm.pricing import Prices
+from phases.analyzers.llm.settings import Address, ModelSettings
 from phases.model_calls import ForgottenCalls
 from phases.tools import Annotation, Excerpt, ModelCall
 from tests.desks import bare_desk

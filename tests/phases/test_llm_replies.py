@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phases.analyzers.llm.answer import read_answer
-from phases.analyzers.llm.endpoint import Address, Received
+from phases.analyzers.llm.endpoint import Received
 from phases.analyzers.llm.outcomes import RULES, Outcome
 from phases.analyzers.llm.pricing import Prices, most_tokens
 from phases.analyzers.llm.reply import Usage, read_reply, read_usage
+from phases.analyzers.llm.settings import Address
 from phases.analyzers.llm.statuses import hopeless_because, outage, refusal
 from phases.analyzers.llm.tally import Tally
 from phases.analyzers.llm.waits import MAX_WAIT_S, WAITS_S, retry_after_s, wait_s

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from phases.analyzers.llm import wire
-from phases.analyzers.llm.endpoint import Address, NoReply, Received
+from phases.analyzers.llm.endpoint import NoReply, Received
+from phases.analyzers.llm.settings import Address
 from tests.models.asking import KEY
 from tests.models.characters import always, answered, honest, said, sent
 from tests.models.server import Request, Response, model_server

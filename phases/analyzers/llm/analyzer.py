@@ -8,7 +8,7 @@ it, and content that has an answer is never asked about again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -18,33 +18,17 @@ from phases.analyzers.llm.answer import Answer
 from phases.analyzers.llm.asking import Asked, Asker
 from phases.analyzers.llm.conclusion import answered, unavailable, warn
 from phases.analyzers.llm.crew import IN_FLIGHT, Crew, crew
-from phases.analyzers.llm.endpoint import Address, Connect
-from phases.analyzers.llm.pricing import Prices, most_nano_usd
+from phases.analyzers.llm.endpoint import Connect
+from phases.analyzers.llm.pricing import most_nano_usd
 from phases.analyzers.llm.prompt import VERSION, Prompt, build_prompt
 from phases.analyzers.llm.reply import read_reply
+from phases.analyzers.llm.settings import ModelSettings
+from phases.analyzers.llm.statuses import FORBIDDEN, hopeless_because
 from phases.analyzers.llm.tally import Tally
 from phases.analyzers.tickers import extract
 from phases.analyzers.universe import symbol_on
 from phases.annotations import sanitized
 from phases.tools import Analyzer, AnalyzerUnavailable, Annotation, Desk, Excerpt, TickerSentiment
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSettings:
-    """What the composition root decides."""
-
-    address: Address
-    fence: Callable[[str], str]
-    """A keyed hash; see `build_prompt`."""
-    hide: Callable[[str], str] = str
-    """Removes the key from what a server sends back."""
-    prices: Prices | None = None
-    max_cost_nano_usd: int | None = None
-    """What a run may cost at most; wants `prices`."""
-    max_output_tokens: int = 500
-    """For a first answer; its repair may be twice as long."""
-    timeout_s: float = 60.0
-    """For one request, from its beginning to its last byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +65,7 @@ class LlmAnalyzer:
         with self._connect() as endpoint, crew(halt, desk.raise_if_stopping) as threads:
             asker = Asker(
                 endpoint=endpoint,
-                address=address,
-                prices=self._settings.prices,
-                hide=self._settings.hide,
-                max_output_tokens=self._settings.max_output_tokens,
-                timeout_s=self._settings.timeout_s,
+                settings=self._settings,
                 clock=desk.clock,
                 remaining_s=desk.remaining_s,
                 halt=halt,
@@ -122,9 +102,9 @@ class _Work:
         self.tally.reused += sum(known[prompt.content_hash] is not None for prompt in prompts)
         new = {prompt.content_hash: prompt for prompt in prompts if known[prompt.content_hash] is None}
         affordable = self._affordable(list(new.values()))
-        mine = {prompt.content_hash for prompt in affordable}
+        chosen = {prompt.content_hash for prompt in affordable}
         self.tally.unasked += sum(
-            known[each.content_hash] is None and each.content_hash not in mine for each in prompts
+            known[each.content_hash] is None and each.content_hash not in chosen for each in prompts
         )
         asked, stop = self.crew.ask(self.asker.ask, affordable)
         known |= {each.calls[0].content_hash: self._kept(each) for each in asked}
@@ -164,9 +144,10 @@ class _Work:
         ever answered.
         """
         has_answered = self.desk.calls.answers() > 0
-        for each in asked:
-            if each.hopeless and not (each.is_forbidden and has_answered):
-                raise AnalyzerUnavailable(each.hopeless)
+        for received in (each.received for each in asked):
+            because = hopeless_because(received, self.settings.address) if received else None
+            if because and not (received and received.status == FORBIDDEN and has_answered):
+                raise AnalyzerUnavailable(because)
 
     def _annotation(self, prompt: Prompt, known: _Known | None) -> Annotation | None:
         if known is None:

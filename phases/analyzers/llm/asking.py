@@ -6,16 +6,17 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
-from phases.analyzers.llm.endpoint import Address, Endpoint, NoReply, Received
+from phases.analyzers.llm.endpoint import Endpoint, NoReply, Received
 from phases.analyzers.llm.outcomes import RULES, Outcome
-from phases.analyzers.llm.pricing import REPAIR_FACTOR, Prices, most_tokens
+from phases.analyzers.llm.pricing import REPAIR_FACTOR, most_tokens
 from phases.analyzers.llm.prompt import VERSION, Prompt
 from phases.analyzers.llm.reply import Reply, read_reply
-from phases.analyzers.llm.statuses import FORBIDDEN, HTTP_OK, hopeless_because, outage, refusal
+from phases.analyzers.llm.settings import ModelSettings
+from phases.analyzers.llm.statuses import HTTP_OK, outage, refusal
 from phases.analyzers.llm.waits import wait_s
 from phases.tools import ModelCall
 from statemachine.contract import Clock
@@ -32,10 +33,8 @@ class Asked:
     """Every call that ended, in order; never empty."""
     reply: Reply
     """What the last one came to."""
-    hopeless: str | None = None
-    """Why no other comment will fare better, as one sentence."""
-    is_forbidden: bool = False
-    """Whether that is HTTP 403, which guards before a server send for a comment's words too."""
+    received: Received | None
+    """The response to it, `None` where none came or it was no use to go on waiting for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +42,7 @@ class Asker:
     """Asks about one comment at a time, on any thread; holds nothing that changes."""
 
     endpoint: Endpoint
-    address: Address
-    prices: Prices | None
-    hide: Callable[[str], str]
-    """Removes the key from what a server sends back."""
-    max_output_tokens: int
-    timeout_s: float
+    settings: ModelSettings
     clock: Clock
     remaining_s: Callable[[], float]
     halt: threading.Event
@@ -61,28 +55,19 @@ class Asker:
         if repair is None:
             return first
         second = self._asked(prompt, attempt=2, repair=repair)
-        return Asked(
-            calls=(*first.calls, *second.calls),
-            reply=second.reply,
-            hopeless=second.hopeless,
-            is_forbidden=second.is_forbidden,
-        )
+        return replace(second, calls=(*first.calls, *second.calls))
 
     def _asked(self, prompt: Prompt, *, attempt: int, repair: str | None) -> Asked:
         messages = prompt.messages(repair)
-        max_tokens = self.max_output_tokens * (1 if attempt == 1 else REPAIR_FACTOR)
-        received = self._received(messages, max_tokens)
-        body, hopeless, is_forbidden = None, None, False
-        if isinstance(received, Outcome):
-            reply = Reply(outcome=received)
-        else:
-            body = self.hide(received.body)
-            reply = read_reply(body) if received.status == HTTP_OK else Reply(outcome=refusal(received))
-            hopeless, is_forbidden = hopeless_because(received, self.address), received.status == FORBIDDEN
+        max_tokens = self.settings.max_output_tokens * (1 if attempt == 1 else REPAIR_FACTOR)
+        sent = self._received(messages, max_tokens)
+        received = sent if isinstance(sent, Received) else None
+        body = self.settings.hide(received.body) if received else None
+        reply = Reply(outcome=sent) if isinstance(sent, Outcome) else _read(sent, body or "")
         call = ModelCall(
             content_hash=prompt.content_hash,
             attempt=attempt,
-            model=self.address.model,
+            model=self.settings.address.model,
             prompt_version=VERSION,
             prompt_hash=hashlib.sha256(json.dumps(messages).encode()).hexdigest(),
             outcome=reply.outcome,
@@ -93,25 +78,26 @@ class Asker:
             output_tokens=reply.usage.output_tokens if reply.usage else None,
             cost_nano_usd=self._cost(reply, messages, max_tokens),
         )
-        return Asked(calls=(call,), reply=reply, hopeless=hopeless, is_forbidden=is_forbidden)
+        return Asked(calls=(call,), reply=reply, received=received)
 
     def _cost(self, reply: Reply, messages: list[dict[str, str]], max_tokens: int) -> int | None:
         """Return what a call costs: by the server's count, or at most, where it may be charged for."""
-        if self.prices is None:
+        prices = self.settings.prices
+        if prices is None:
             return None
         if reply.usage is None and not RULES[reply.outcome].is_billed:
             return 0
-        return self.prices.cost_nano_usd(reply.usage or most_tokens(messages, max_tokens))
+        return prices.cost_nano_usd(reply.usage or most_tokens(messages, max_tokens))
 
     def _received(self, messages: list[dict[str, str]], max_tokens: int) -> Received | Outcome:
         """Return a response that is worth reading; wait and try again while the server has no time."""
         for tries in count(1):
-            timeout_s = min(self.timeout_s, self.remaining_s())
+            timeout_s = min(self.settings.timeout_s, self.remaining_s())
             if self.halt.is_set() or timeout_s <= 0:
                 return Outcome.STOPPED
             sent = self._sent(messages, max_tokens, timeout_s)
             outcome = outage(sent)
-            if outcome is None or (isinstance(sent, Received) and hopeless_because(sent, self.address)):
+            if outcome is None:
                 return sent
             headers = sent.headers if isinstance(sent, Received) else None
             wait = wait_s(tries, headers or {}, self.clock.now())
@@ -126,3 +112,7 @@ class Asker:
             return self.endpoint.send(messages, max_tokens=max_tokens, timeout_s=timeout_s)
         except NoReply as error:
             return error.outcome
+
+
+def _read(received: Received, body: str) -> Reply:
+    return read_reply(body) if received.status == HTTP_OK else Reply(outcome=refusal(received))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from phases.analyzers.llm.outcomes import Outcome
+from phases.analyzers.llm.settings import Address
 from phases.tools import AnalyzerUnavailable
 
 MISSING_EXTRA = 'the analyzer llm needs an extra: pip install "phaseline[llm]"'
@@ -43,17 +44,6 @@ class Endpoint(Protocol):
 
 
 Connect = Callable[[], AbstractContextManager[Endpoint]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where a model is and who asks."""
-
-    base_url: str
-    host: str
-    """For messages: the address without user, path and query."""
-    model: str
-    key: str | None = None
 
 
 def connector(address: Address, monotonic: Callable[[], float]) -> Connect:

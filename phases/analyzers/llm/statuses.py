@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from phases.analyzers.llm.endpoint import Address, Received
+from phases.analyzers.llm.endpoint import Received
 from phases.analyzers.llm.outcomes import Outcome
 from phases.analyzers.llm.reply import error_of
+from phases.analyzers.llm.settings import Address
 
 HTTP_OK: Final = 200
 REDIRECTS: Final = range(300, 400)
@@ -33,9 +34,7 @@ _HOPELESS: Final = {
 
 def hopeless_because(received: Received, address: Address) -> str | None:
     """Return why a server won't answer any comment, as one sentence; `None` where it may."""
-    said = _HOPELESS.get(received.status)
-    if received.status == TOO_MANY and error_of(received.body)[0] == _NO_CREDIT:
-        said = _HOPELESS[PAYMENT]
+    said = _HOPELESS.get(PAYMENT if _has_no_credit(received) else received.status)
     if said is None:
         return None
     where = said.format(host=address.host, model=address.model, status=received.status)
@@ -47,8 +46,12 @@ def outage(sent: Received | Outcome) -> Outcome | None:
     if isinstance(sent, Outcome):
         return sent if sent is Outcome.UNREACHABLE else None
     if sent.status == TOO_MANY:
-        return Outcome.RATE_LIMITED
+        return None if _has_no_credit(sent) else Outcome.RATE_LIMITED
     return Outcome.SERVER_ERROR if sent.status in PASSING or sent.status >= SERVER_ERRORS else None
+
+
+def _has_no_credit(received: Received) -> bool:
+    return received.status == TOO_MANY and error_of(received.body)[0] == _NO_CREDIT
 
 
 def refused_parameter(received: Received) -> str | None:

@@ -15,8 +15,9 @@ import httpx2
 import openai
 
 from phases.analyzers.llm.answer import SCHEMA
-from phases.analyzers.llm.endpoint import Address, Endpoint, NoReply, Received
+from phases.analyzers.llm.endpoint import Endpoint, NoReply, Received
 from phases.analyzers.llm.outcomes import Outcome
+from phases.analyzers.llm.settings import Address
 from phases.analyzers.llm.statuses import refused_parameter
 
 CONNECT_TIMEOUT_S: Final = 10.0
