@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -45,6 +46,17 @@ def send(base_url: str, *, times: int = 1, timeout_s: float = 5.0) -> list[Recei
 def test_no_reply_takes_longer_or_is_larger_than_an_answer(response: Response, outcome: str) -> None:
     with model_server(always(response)) as server, pytest.raises(NoReply, match=outcome):
         send(server.base_url, timeout_s=0.3)
+
+
+def test_a_reply_whose_every_piece_is_in_time_is_late_as_a_whole() -> None:
+    clock = count(0.0, 21.0)
+    with model_server(honest) as server:
+        address = Address(base_url=server.base_url, host="model.test", model="m-1", key=KEY)
+        with (
+            wire.connected(address, lambda: next(clock)) as endpoint,
+            pytest.raises(NoReply, match="timed_out"),
+        ):
+            endpoint.send(CHAT, max_tokens=500, timeout_s=20.0)
 
 
 def test_a_redirect_is_not_followed_with_the_key() -> None:
