@@ -275,6 +275,18 @@ def test_an_override_may_come_later_and_wins(forum: Forum, learn: Making) -> Non
     assert [row[6] for row in forum.authors()] == [1.0]
 
 
+def test_a_verdict_of_later_is_not_known_earlier(forum: Forum, learn: Making) -> None:
+    forum.hear(1, words(came_true=True))
+    learn(forum)
+    at_first = forum.trust("u_a", NOON + timedelta(hours=1))
+
+    forum.override(1, "incorrect", NOON + timedelta(hours=2))
+    learn(forum)
+
+    assert forum.trust("u_a", NOON + timedelta(hours=1)) == at_first
+    assert forum.trust("u_a", NOON + timedelta(hours=2)) == pytest.approx(at_first - 0.5, abs=0.001)
+
+
 def test_a_deleted_comment_speaks_for_nobody_at_the_next_count(forum: Forum, learn: Making) -> None:
     forum.hear(1, words())
     learn(forum)

@@ -500,6 +500,24 @@ def test_a_source_that_fails_leaves_predictions_for_the_next_run(talk: Talk) -> 
     assert {checked for (checked,) in talk.all("last_checked_at")} == {"2025-03-12T18:00:00.000Z"}
 
 
+def test_of_two_runs_that_look_at_once_one_writes(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk.chains = Chains({0: 2.0, 1: 4.0})
+    talk.say("GME")
+    talk.run(NOON)
+    ask = Chains.chain
+
+    def ask_while_another_run_looks(chains: Chains, ticker: str, at_: datetime) -> Sequence[OptionQuote]:
+        monkeypatch.setattr(Chains, "chain", ask)
+        talk.run(at(1), follow_predictions)
+        return ask(chains, ticker, at_)
+
+    monkeypatch.setattr(Chains, "chain", ask_while_another_run_looks)
+    talk.run(at(1), follow_predictions)
+
+    assert talk.exits() == [("take_profit", 4.0, 5)]
+    assert talk.all("contracts_remaining") == [(5,)]
+
+
 def test_a_resolved_prediction_teaches_about_its_author(talk: Talk) -> None:
     talk.chains = Chains({0: 2.0, 1: 0.5})
     talk.say("GME", sentiment="bullish")
