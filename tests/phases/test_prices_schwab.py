@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import inspect
 import json
-import multiprocessing
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -361,22 +362,25 @@ def test_a_content_that_cannot_be_written_leaves_the_old_one(tokens: TokenFile) 
 
 
 def test_two_processes_never_refresh_at_once(tokens: TokenFile) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    inside = spawn.Event()
     with tokens.lock():
-        other = spawn.Process(target=_refresh_elsewhere, args=(tokens, inside))
-        other.start()
-        entered_too_early = inside.wait(0.5)
-    other.join()
+        meanwhile = _try_elsewhere(tokens)
 
-    assert not entered_too_early
-    assert inside.is_set()
-    assert other.exitcode == 0
+    assert meanwhile == "taken"
+    assert _try_elsewhere(tokens) == "free"
 
 
-def _refresh_elsewhere(tokens: TokenFile, inside: Any) -> None:
-    with tokens.lock():
-        inside.set()
+def _try_elsewhere(tokens: TokenFile) -> str:
+    """Return what another process finds that tries the lock and doesn't wait."""
+    lock = f"{tokens.path}.lock"
+    code = (
+        "import fcntl, sys\n"
+        "file = open(sys.argv[1], 'w')\n"
+        "try: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "except OSError: print('taken')\n"
+        "else: print('free')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, lock], capture_output=True, text=True, check=True)
+    return run.stdout.strip()
 
 
 @pytest.mark.parametrize(("days_ago", "told"), [(2, False), (6.1, True), (8, True)])
