@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from phases.stamps import stamp
 from phases.tools import Comment, Post
@@ -56,7 +57,7 @@ ON CONFLICT (run_id, comment_id) DO NOTHING
 """
 
 _SEE_AUTHOR = """
-INSERT INTO authors (username, first_seen, last_active) VALUES (:author, :created_utc, :created_utc)
+INSERT INTO authors (username, first_seen, last_active) VALUES (?, ?, ?)
 ON CONFLICT (username) DO UPDATE SET
   first_seen = CASE WHEN excluded.first_seen < authors.first_seen THEN excluded.first_seen
     ELSE authors.first_seen END,
@@ -64,7 +65,17 @@ ON CONFLICT (username) DO UPDATE SET
     ELSE authors.last_active END
 """
 
-Columns = dict[str, object]
+Columns = dict[str, Any]
+
+
+def _authors(rows: Iterable[Columns]) -> list[tuple[str, str, str]]:
+    """Return who wrote, from when, until when; each once, since a write costs more than a comparison."""
+    spans: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        if (name := row["author"]) is not None:
+            first, last = spans.get(name, (row["created_utc"],) * 2)
+            spans[name] = (min(first, row["created_utc"]), max(last, row["created_utc"]))
+    return [(name, *span) for name, span in spans.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ class RedditRows:
         rows = [self._comment(comment) for comment in comments]
         self.conn.executemany(_ADD_STUB, [(post_id, self.fetched_at) for post_id in stubs])
         self.conn.executemany(_UPSERT_COMMENT, rows)
-        self.conn.executemany(_SEE_AUTHOR, [row for row in rows if row["author"] is not None])
+        self.conn.executemany(_SEE_AUTHOR, _authors(rows))
 
     def link(self, comments: Iterable[Comment]) -> None:
         """Make stored comments the run's own."""

@@ -186,11 +186,15 @@ def _number(value: object) -> float | None:
 
 def _seen_by_as_of(row: Row, wanted: Wanted) -> bool:
     """Return whether the archive took all of this row by `as_of`."""
-    stamps = [row[key] for key in _SEEN if row.get(key) is not None]
-    if (second := _meta(row).get("retrieved_2nd_on")) is not None:
-        stamps.append(second)
-    seen = [_number(stamp) for stamp in stamps]
-    return bool(seen) and all(at is not None and at <= wanted.as_of_s for at in seen)
+    is_told = False
+    for stamp in (*map(row.get, _SEEN), _meta(row).get("retrieved_2nd_on")):
+        if stamp is None:
+            continue
+        at = _number(stamp)
+        if at is None or at > wanted.as_of_s:
+            return False
+        is_told = True
+    return is_told
 
 
 def _count(row: Row, key: str, wanted: Wanted) -> int | None:
