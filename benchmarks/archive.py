@@ -4,9 +4,9 @@
 
 Each figure is taken in a process of its own, because peak memory never goes down again. The floor is to
 iterate over the same file and parse each line with orjson, keeping nothing. Reading is given in seconds of
-processor time, phases by the clock, from the run's own events. The last row is the processor time of the whole
-command: its start, all phases and the workers. A first small run, not counted, lets Python keep its compiled
-files, as any installation does.
+processor time, phases by the clock, from the run's own events. The last row is the processor time of the
+whole command: its start, all phases and the workers. A first small run, not counted, lets Python keep its
+compiled files, as any installation does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether a replay's day costs the same however many days there are: `benchmarks/replay.py [--days 28]`.
 
 A made-up archive of so many days is replayed twice: cut into days once, as `phaseline replay` does, and
-reading the whole archive again for each day, as so many single analyses would. A row shows the seconds of a run
-by the clock, its own fetch phase apart, on average over the first and the last quarter of the days.
+reading the whole archive again for each day, as so many single analyses would. A row shows the seconds of a
+run by the clock, its own fetch phase apart, on average over the first and the last quarter of the days.
 """
 
 from __future__ import annotations
