@@ -207,7 +207,7 @@ def test_two_processes_do_not_replay_into_one_database(world: World, phaseline: 
     holder = subprocess.Popen(
         [
             *(sys.executable, "-c"),
-            "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, 2); print(flush=True); input()",
+            "import fcntl, sys; f = open(sys.argv[1], 'w+'); fcntl.lockf(f, 1); print(flush=True); input()",
             f"{db}-replay",
         ],
         stdin=subprocess.PIPE,

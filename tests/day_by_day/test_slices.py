@@ -104,7 +104,8 @@ def test_a_missing_archive_is_said(tmp_path: Path) -> None:
 
 def test_posts_are_kept_longer_than_comments(tmp_path: Path) -> None:
     path = tmp_path / "a.ndjson"
-    path.write_text(json.dumps(post(1, at(1))) + "\n" + json.dumps(comment(1, at(14))) + "\n")
+    rows = [post(1, at(1)), post(2, at(5)), comment(1, at(14))]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder := tmp_path / "slices").mkdir()
 
     sliced = SlicedArchive(cut(ArchiveSource([path]), "wallstreetbets", folder, told), LOOKBACK)
@@ -112,4 +113,18 @@ def test_posts_are_kept_longer_than_comments(tmp_path: Path) -> None:
         sliced.read(subreddit="wallstreetbets", as_of=datetime(2021, 1, 15, tzinfo=UTC), progress=told)
     )
 
-    assert [type(item) for item in found] == [Post, Comment]
+    assert [type(item) for item in found] == [Post, Post, Comment]
+
+
+def test_an_archive_that_fell_silent_is_told_from_one_that_has_not_begun(tmp_path: Path) -> None:
+    path = tmp_path / "a.ndjson"
+    path.write_text(json.dumps(comment(1, at(5))) + "\n" + json.dumps(comment(2, at(20, 23))) + "\n")
+    (folder := tmp_path / "slices").mkdir()
+
+    sliced = SlicedArchive(cut(ArchiveSource([path]), "wallstreetbets", folder, told), LOOKBACK)
+    early, late = (
+        list(sliced.read(subreddit="wallstreetbets", as_of=as_of, progress=told)) for as_of in (at(4), at(20))
+    )
+
+    assert not any(isinstance(item, Comment) for item in early)
+    assert any(isinstance(item, Comment) for item in late)
