@@ -108,6 +108,7 @@ def analyze_comments(conn: sqlite3.Connection, ctx: Context) -> None:
         if analyzer.fallback and answered < total:
             answered += _annotated(conn, ctx, analyzer.fallback, calls, before=answered, total=total)
     except (AnalyzerUnavailable, StopPhase):
+        _report_model(ctx, calls)
         ctx.checkpoint()  # keeps what was paid for; raises by itself where the run stops
         raise
     _report(conn, ctx, calls)
@@ -199,9 +200,14 @@ def _report(conn: sqlite3.Connection, ctx: Context, calls: KeptCalls) -> None:
     ctx.results["comments_analyzed"] = sum(analyzers.values())
     ctx.results["comments_reused"] = conn.execute(_REUSED, (ctx.run_id,)).fetchone()[0]
     ctx.results["analyzers"] = analyzers
+    _report_model(ctx, calls)
+    if "model" in ctx.results:
+        _warn_of_cost(ctx, calls)
+
+
+def _report_model(ctx: Context, calls: KeptCalls) -> None:
     if model := calls.summary():
         ctx.results["model"] = model
-        _warn_of_cost(ctx, calls)
 
 
 def _warn_of_cost(ctx: Context, calls: KeptCalls) -> None:

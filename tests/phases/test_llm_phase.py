@@ -175,6 +175,19 @@ def test_a_model_that_is_broken_fails_the_run_before_anybody_answers_in_its_stea
     ]
 
 
+def test_a_run_that_fails_tells_what_it_has_cost(analyze: Analyze, make_ctx: Any, tools: Any) -> None:
+    def soon_out_of_credit(request: Request) -> Response:
+        return honest(request) if request.number == 1 else Response(status=402)
+
+    with model_server(soon_out_of_credit) as server:
+        ctx = make_ctx(tools(analyzer=analyzer(server, prices=PRICES)))
+        with pytest.raises(AnalyzerUnavailable):
+            analyze_comments(ctx.conn, ctx)
+
+    assert ctx.results["model"]["outcomes"] == {"answered": 1, "rejected": 4}
+    assert ctx.results["model"]["cost_usd"] == pytest.approx(0.00021)
+
+
 def test_a_run_that_its_model_failed_is_resumed_with_what_is_left(analyze: Analyze, rows: Any) -> None:
     def out_of_credit(request: Request) -> Response:
         return honest(request) if request.number <= 5 else Response(status=402)

@@ -251,6 +251,36 @@ def test_settings_that_are_not_complete_refuse_the_run_and_the_doctor_says_why(t
     assert "canary" not in err + found
 
 
+def test_without_the_extra_the_run_is_refused_with_the_command_that_installs_it(
+    typed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.model.find_spec", lambda _name: None)
+    with model_server(honest) as server:
+        code, _, err = typed(server, "analyze")
+
+    assert code == 2
+    assert 'pip install "phaseline[llm]"' in err
+
+
+def test_an_extra_that_is_half_installed_is_told_like_one_that_is_missing() -> None:
+    code = """
+import sys
+sys.modules["openai"] = None
+from phases.analyzers.llm.endpoint import connector
+from phases.analyzers.llm.settings import Address
+from phases.tools import AnalyzerUnavailable
+try:
+    connector(Address(base_url="http://127.0.0.1:9/v1", host="h", model="m"), float)()
+except AnalyzerUnavailable as error:
+    print(error)
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert process.stdout == 'the analyzer llm needs an extra: pip install "phaseline[llm]"\n'
+
+
 def test_a_cap_without_prices_refuses_to_start(typed: Any) -> None:
     without = {"PHASELINE_LLM_INPUT_USD_PER_MTOK": "", "PHASELINE_LLM_OUTPUT_USD_PER_MTOK": ""}
     with model_server(honest) as server:
