@@ -12,7 +12,7 @@ from phases.stamps import stamp
 from phases.trust import Verdict
 
 _OVERRIDE: Final = """
-UPDATE predictions SET hitl_override = :verdict, hitl_override_at = :at, accuracy_applied_at = NULL
+UPDATE predictions SET hitl_override = :verdict, hitl_override_at = :at
 WHERE id = :id RETURNING comment_id
 """
 

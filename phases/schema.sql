@@ -287,7 +287,7 @@ CREATE TABLE predictions (
   resolved_at TEXT,
   hitl_override TEXT CHECK (hitl_override IN ('correct', 'incorrect', 'excluded')),
   hitl_override_at TEXT,
-  accuracy_applied_at TEXT,     -- since then the author's accuracy knows of it; NULL again after an override
+  accuracy_applied_at TEXT,     -- since then the author's accuracy knows of it
   created_at TEXT NOT NULL,
   UNIQUE (comment_id, ticker),
   CHECK ((option_type = 'call') = (sentiment = 'bullish')),
