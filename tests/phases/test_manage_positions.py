@@ -173,6 +173,33 @@ def test_a_position_costs_from_two_to_fifteen_percent_whatever_the_divisor(divis
     assert order == Order(units=shares)
 
 
+def test_the_sizes_and_their_limits_follow_the_configuration(desk: Desk) -> None:
+    config = {"stock_size_divisor": "10", "stock_size_high_confidence": "0.9", "stock_size_mid_share": "0.4"}
+    desk.conn.executemany("INSERT INTO system_config VALUES (?, ?, '')", list(config.items()))
+    desk.conn.commit()
+    desk.prices.prices_usd["GME"] = 10.0
+    desk.signal(confidence=0.8)
+
+    desk.run()
+
+    assert desk.held() == [("GME", 400)]
+
+
+def test_the_limits_of_trading_follow_the_configuration(desk: Desk) -> None:
+    config = {"trade_min_confidence": "0.9", "trade_max_positions": "1", "trade_replacement_margin": "0.01"}
+    desk.conn.executemany("INSERT INTO system_config VALUES (?, ?, '')", list(config.items()))
+    desk.conn.commit()
+    desk.prices.prices_usd |= {"AMC": 10.0, "BB": 10.0}
+    desk.position("AMC", 0.91)
+    desk.prices.prices_usd["AMC"] = 100.0
+    desk.signal("BB", confidence=0.89)
+    desk.signal("GME", confidence=0.93)
+
+    desk.run()
+
+    assert [ticker for ticker, _ in desk.held()] == ["GME"]
+
+
 def test_below_half_confidence_nothing_is_opened(desk: Desk) -> None:
     desk.signal(confidence=0.4999)
 

@@ -275,6 +275,23 @@ def test_by_a_split_of_7_for_1_one_contract_becomes_seven_at_a_seventh_of_the_st
     )  # fmt: skip
 
 
+def test_what_ticks_can_not_express_of_a_split_premium_is_paid_for_every_share_of_a_contract(
+    desk: Desk,
+) -> None:
+    hold_a_call(desk)
+    desk.conn.execute(
+        "UPDATE positions SET entry_price = 14.0006, last_price = 14.0006, position_size = 1400.06"
+    )
+    desk.conn.commit()
+    before = desk.value()
+
+    desk.run(Market({9: (92, 93, 91, 92)}, [split(7)]), june(9))
+
+    # six ticks are left of 140,006 by seven; the entry is restated a tick a contract too high
+    assert desk.one("cash_in_lieu, realized_pnl", "position_splits") == (0.06, 0.07)
+    assert desk.value() == before
+
+
 def test_a_contract_that_followed_its_share_is_settled_in_new_shares(desk: Desk) -> None:
     hold_a_call(desk)
 
