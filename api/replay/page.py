@@ -81,7 +81,8 @@ def _limits(outcome: Outcome) -> Iterator[str]:
         )
     yield (
         "**Fills are modelled:** whole orders at one printed price, no spread, fees, slippage or halts; "
-        "stops are filled at the worse of their level and the opening price."
+        "stops are filled at the worse of their level and the opening price. A daily bar doesn't say whether "
+        "its high or its low came first, so a target and a trailing stop of one day are a guess."
     )
     yield (
         "**Survivorship:** comments that were removed before the archive was made are missing, and the price "

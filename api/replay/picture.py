@@ -109,7 +109,8 @@ def equity(outcome: Outcome) -> str:
     lines = _lines(outcome)
     ticks = _ticks([change for line in lines for _, change in line.points])
     scale = Scale(max(1, len(outcome.looks)), ticks[0], ticks[-1])
-    title = f"Replay of {outcome.plan.start} to {outcome.plan.end}"
+    rules = ", with changed rules" if outcome.plan.rules else ""
+    title = f"Replay of {outcome.plan.start} to {outcome.plan.end}{rules}"
     root = document(WIDTH, HEIGHT, title, _in_words(lines), _style())
     draw(root, "rect", "card", x=0.5, y=0.5, width=WIDTH - 1, height=HEIGHT - 1, rx=16)
     text(root, "title", 28, 38, title)
@@ -146,6 +147,8 @@ def _subtitle(outcome: Outcome) -> str:
     traded = {trade.portfolio for trade in outcome.trades}
     idle = [curve.name.replace("_", " ") for curve in outcome.curves if curve.name not in traded]
     untraded = f"; no trade in {', '.join(idle)}" if idle else ""
+    if not traded:
+        untraded = "; no portfolio traded, so all of them stayed at 0%"
     return f"change in value since the first run, at paper prices{untraded}"
 
 
