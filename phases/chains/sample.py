@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -13,22 +14,29 @@ from phases.money import TICKS_PER_USD, ticks, usd
 from phases.prices.sample import SamplePrices
 from phases.tools import Calendar, OptionQuote, OptionType, Quote
 
-VOLATILITY: Final[Mapping[str, float]] = {
-    "GME": 0.85,
-    "INTC": 0.55,
-    "NVDA": 0.60,
-    "PLTR": 0.75,
-    "TSLA": 0.80,
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How wild a share is, and which strikes are listed all the time, whatever it costs."""
+
+    volatility: float
+    """A year, a share of one."""
+    lowest_usd: float
+    highest_usd: float
+    step_usd: float
+
+
+LISTINGS: Final[Mapping[str, Listing]] = {
+    "GME": Listing(0.85, 12, 36, 0.5),
+    "INTC": Listing(0.55, 14, 30, 0.5),
+    "NVDA": Listing(0.60, 85, 160, 2.5),
+    "PLTR": Listing(0.75, 55, 130, 2.5),
+    "TSLA": Listing(0.80, 160, 400, 5),
 }
-"""The shares that have options, and their volatility a year."""
 KINDS: Final[tuple[OptionType, ...]] = ("call", "put")
 FRIDAY: Final = 4
 EXPIRATIONS: Final = 5
 """So many Fridays are listed."""
-STRIKES_EACH_WAY: Final = 8
-STEPS_USD: Final = (0.5, 1.0, 2.5, 5.0, 10.0)
-STEPS_A_SHARE: Final = 50
-"""Strikes lie about a fiftieth of the share's price apart."""
 HALF_SPREAD: Final = 0.03
 """From the mark to the bid or the ask, as a share of the mark."""
 CENT: Final = TICKS_PER_USD // 100
@@ -46,13 +54,13 @@ class SampleChains:
     def chain(self, ticker: str, at: datetime) -> Sequence[OptionQuote]:
         """Return calls and puts around the share's last price; none for a share without options."""
         share = self._shares.quote(ticker, at)
-        if share is None or ticker not in VOLATILITY:
+        if share is None or ticker not in LISTINGS:
             return ()
         today = self._calendar.trading_date(share.at)
         return [
             _quote(ticker, share, today, kind, strike, expiration)
             for expiration in _fridays(today)
-            for strike in _strikes(share.price)
+            for strike in _strikes(LISTINGS[ticker])
             for kind in KINDS
         ]
 
@@ -63,19 +71,15 @@ def _fridays(today: date) -> Iterator[date]:
         yield first + timedelta(weeks=week)
 
 
-def _strikes(share: int) -> Iterator[int]:
-    step = next(
-        (ticks(one) for one in STEPS_USD if ticks(one) * STEPS_A_SHARE >= share), ticks(STEPS_USD[-1])
-    )
-    middle = share // step
-    for place in range(max(1, middle - STRIKES_EACH_WAY), middle + STRIKES_EACH_WAY + 1):
-        yield place * step
+def _strikes(listing: Listing) -> Iterator[int]:
+    lowest, highest, step = map(ticks, (listing.lowest_usd, listing.highest_usd, listing.step_usd))
+    return iter(range(lowest, highest + 1, step))
 
 
 def _quote(
     ticker: str, share: Quote, today: date, kind: OptionType, strike: int, expiration: date
 ) -> OptionQuote:
-    volatility = VOLATILITY[ticker]
+    volatility = LISTINGS[ticker].volatility
     told = theory(kind, usd(share.price), usd(strike), volatility, (expiration - today).days)
     mark = ticks(told.premium)
     return OptionQuote(

@@ -20,7 +20,7 @@ from phases.chains.sample import SampleChains
 from phases.config import Config
 from phases.money import ticks, usd
 from phases.prices.circuit import BreakerOpen
-from phases.sample import SAMPLE_AS_OF
+from phases.sample import SAMPLE_AS_OF, SAMPLE_LATER
 from phases.strikes import NoStrike, StrikeRules, choose_strike
 from phases.tools import NoChains, OptionQuote, OptionType, PricesUnavailable
 
@@ -314,6 +314,18 @@ def test_the_sample_has_a_tradable_call_and_put_for_each_of_its_shares() -> None
             assert 0 < found.bid <= found.mark <= found.ask
             assert abs(abs(found.delta or 0) - 0.30) < 0.06
             assert found.at <= SAMPLE_AS_OF
+
+
+def test_a_contract_of_the_sample_is_listed_until_it_ends() -> None:
+    made = SampleChains(CALENDAR)
+
+    for ticker in ("GME", "INTC", "NVDA", "PLTR", "TSLA"):
+        held = {one.contract for one in made.chain(ticker, SAMPLE_AS_OF)}
+        held = {one for one in held if one.expiration <= SAMPLE_LATER.date() + timedelta(days=2)}
+        for days in range(1, 15):
+            at = SAMPLE_AS_OF + timedelta(days=days)
+            seen = {one.contract for one in made.chain(ticker, at)}
+            assert {one for one in held if one.expiration >= CALENDAR.trading_date(at)} <= seen
 
 
 def test_the_sample_has_no_options_on_other_shares_or_outside_its_weeks() -> None:
