@@ -26,6 +26,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "diagram": ("diagram", "Draw the states and transitions, with a run's state lit."),
     "verify": ("verify", "Check that the database keeps every promise."),
     "doctor": ("doctor", "Check that this machine can run an analysis."),
+    "predictions": ("predictions", "List what comments predicted, newest first."),
+    "override": ("predictions", "Say whether a prediction was right"),
     "close": ("close", "Sell an open position, or a part of it, at its stored price."),
     "replay": ("replay", "Play an archive day by day, as of each day, and report what came of it."),
     "export": ("export", "Write a table as CSV, NDJSON or Parquet."),

@@ -21,7 +21,8 @@ DB = Path("data/phaseline.db")
 NO_DATABASE = "not a database, but long enough to have a header of a hundred bytes " * 3
 CONTRACT = (
     "serve", "demo", "analyze", "watch", "runs", "show", "cancel", "resume", "recover", "annotate",
-    "diagram", "verify", "doctor", "export", "config", "close", "prune", "schwab-login",
+    "diagram", "verify", "doctor", "export", "config", "predictions", "override", "close", "prune",
+    "schwab-login",
 )  # fmt: skip
 
 

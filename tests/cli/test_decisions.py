@@ -93,6 +93,25 @@ def test_without_a_database_or_with_others_phases_there_is_nothing(
     assert "in this database; the phases that ran here keep none" in complaint
 
 
+@pytest.mark.usefixtures("database")
+def test_predictions_are_listed_and_overruled(phaseline: Phaseline) -> None:
+    ((known, ticker),) = asked("SELECT id, ticker FROM predictions WHERE status = 'tracking' LIMIT 1")
+
+    _, as_json, _ = phaseline(
+        "predictions", "--status", "tracking", "--ticker", str(ticker).lower(), "--json"
+    )
+    _, said, _ = phaseline("override", str(known), "excluded")
+    _, listed, _ = phaseline("predictions", "--limit", "1000")
+    phaseline("override", str(known), "none")
+    absent, _, complaint = phaseline("override", "99999", "correct")
+
+    assert {(one["ticker"], one["status"]) for one in json.loads(as_json)} == {(ticker, "tracking")}
+    assert said == f"prediction {known}: excluded\n"
+    assert "excluded (a person's)" in listed
+    assert asked("SELECT count(*) FROM predictions WHERE hitl_override IS NOT NULL") == [(0,)]
+    assert (absent, "there is no prediction 99999" in complaint) == (5, True)
+
+
 TEXTS = "SELECT count(body) + count(reasoning_summary) FROM comments"
 KEPT = (
     "SELECT group_concat(quote(sentiment) || quote(author) || quote(score) || quote(has_reasoning)) FROM"
