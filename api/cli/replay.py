@@ -68,7 +68,7 @@ DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @click.group(invoke_without_command=True)
-@settings_flags("source", "subreddit", "analyzer", "prices", "executor")
+@settings_flags("source", "subreddit", "analyzer", "prices", "options", "executor")
 @click.option("--from", "start", type=DAY, metavar="DAY", help="First day, as 2021-01-19.")
 @click.option("--to", "end", type=DAY, metavar="DAY", help="Last day.")
 @click.option(
@@ -123,7 +123,7 @@ def _plan(
     params_text: str,
 ) -> Plan:
     """Return what was asked for; every file of it is looked at now."""
-    if named := next((name for name in (of.source, of.prices) if name in LIVE), None):
+    if named := next((name for name in (of.source, of.prices, of.options) if name in LIVE), None):
         raise BadInput(f"{named} can't be asked how things were on a day of the past; use archive: and csv:")
     params = object_of(params_text)
     told = pin(Asked(params=params), of, SystemClock().now())
@@ -137,6 +137,7 @@ def _plan(
         source_bytes=sum(path.stat().st_size for path in _files(told["source"])),
         analyzer=told["analyzer"],
         prices=told["prices"],
+        options=told["options"],
         benchmark=benchmark.upper(),
         params=params,
         rules=dict(_rule(text) for text in rules),

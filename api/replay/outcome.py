@@ -124,6 +124,7 @@ class Outcome:
                 **self.plan.as_json(),
                 "source": named(self.plan.source),
                 "prices": named(self.plan.prices),
+                "options": named(self.plan.options),
             },
             "looks": [{**asdict(look), "as_of": look.as_of.isoformat()} for look in self.looks],
         }

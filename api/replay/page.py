@@ -48,9 +48,10 @@ def _what_was_played(outcome: Outcome) -> list[str]:
     rules = ", ".join(f"`{name}` = {value}" for name, value in plan.rules.items())
     return [
         (
-            f"r/{plan.subreddit} from `{named(plan.source)}`, prices from `{named(plan.prices)}`, analysed "
-            f"by `{plan.analyzer}`: {len(outcome.looks)} runs, at {times} (New York) on each day on which "
-            "the exchange traded. No run knew anything later than its instant."
+            f"r/{plan.subreddit} from `{named(plan.source)}`, prices from `{named(plan.prices)}`, option "
+            f"chains from `{named(plan.options)}`, analysed by `{plan.analyzer}`: {len(outcome.looks)} runs, "
+            f"at {times} (New York) on each day on which the exchange traded. No run knew anything later "
+            "than its instant."
         ),
         f"**Rules changed for this replay:** {rules}." if rules else "All rules are at their defaults.",
     ]

@@ -32,6 +32,8 @@ class Plan:
     """What its files measure: another archive under the same name is another replay."""
     analyzer: str
     prices: str
+    options: str
+    """Where option chains come from."""
     benchmark: str
     """A symbol of the prices."""
     params: Mapping[str, Json]

@@ -19,7 +19,7 @@ from api.settings import Settings
 from api.toolbox import build_tools
 from api.wiring import Deferred, open_runner
 from phases.stamps import stamp
-from phases.tools import Prices, PricesUnavailable, Quote, Source, Tools
+from phases.tools import PricesUnavailable, Quote, Source, Tools
 from statemachine.contract import Clock, Json
 from statemachine.runner import Runner
 from statemachine.store import Run
@@ -31,13 +31,13 @@ Drive = Callable[[Moment, Run], Status]
 
 
 class Toolmaker:
-    """Makes the tools of each run. The archive and the prices are the same for all, and read once."""
+    """Makes the tools of each run. The archive, the prices and the chains are the same for all."""
 
     def __init__(self, settings: Settings) -> None:
         self.source: Source | None = None
         """Stands for the source that the params name, once it is set."""
         self._settings = settings
-        self._prices: Prices | None = None
+        self._shared: Tools | None = None
 
     def __call__(self, params: Mapping[str, Json]) -> object:
         """Return a run's tools, to be built when a phase first asks for one."""
@@ -46,8 +46,9 @@ class Toolmaker:
     def tools(self, params: Mapping[str, Json]) -> Tools:
         """Return a run's tools."""
         own = build_tools(params, self._settings)
-        self._prices = self._prices or own.prices
-        return replace(own, source=self.source or own.source, prices=self._prices)
+        self._shared = self._shared or own
+        source = self.source or own.source
+        return replace(own, source=source, prices=self._shared.prices, chains=self._shared.chains)
 
 
 def open_replay(settings: Settings, pipeline: Pipeline, tools: Toolmaker) -> Runner:

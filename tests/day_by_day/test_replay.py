@@ -30,6 +30,7 @@ PLAN: dict[str, Any] = {
     "source_bytes": 1,
     "analyzer": "lexicon",
     "prices": "csv:/p.csv",
+    "options": "none",
     "benchmark": "SPY",
     "params": {"lookback_hours": 24},
     "rules": {"quality_min_users": "3"},
