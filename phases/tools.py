@@ -458,7 +458,6 @@ class Tools:
     chains: OptionChains = field(default_factory=NoChains)
     pseudonym: Callable[[str], str]
     """Turns an author's name into a keyed pseudonym; the key lies beside the database, not in it."""
-    options: dict[str, object] = field(default_factory=dict[str, object])
 
 
 Context = RunContext[Tools]
