@@ -108,15 +108,17 @@ def test_the_table_of_settings_is_the_settings() -> None:
     assert [line for line in section("Settings").splitlines() if line.startswith("| `")] == rows
 
 
-def test_the_table_of_packages_is_the_dependencies() -> None:
+def test_the_tables_of_packages_are_the_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + [each for packages in extras.values() for each in packages]
 
-    rows = [
-        line.split("|")[1] for line in section("What it is built on").splitlines() if line.startswith("| `")
-    ]
+    said = section("What it is built on")
+    rows = [line for line in said.splitlines() if line.startswith("|")]
     named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
 
-    assert sorted(named) == sorted(re.split(r"[\s<>=!~;\[]", each)[0] for each in project["dependencies"])
+    assert sorted(named) == sorted(re.split(r"[\s<>=!~;\[]", each)[0] for each in wanted)
+    assert [row.split("|")[1].strip() for row in rows if row.split("|")[1].strip() in extras] == list(extras)
 
 
 def test_the_diagrams_are_fresh() -> None:
