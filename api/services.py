@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
+from typing import Final
 
-from api.params import Asked, pin
+from api.params import Asked, BadParam, pin
 from api.pipeline import Pipeline
 from api.settings import Settings
 from api.wiring import open_runner
@@ -18,6 +20,8 @@ from statemachine.runner import Runner
 from statemachine.store import Run, RunReader
 
 _log = logging.getLogger("phaseline.server")
+REPLAYS: Final = "belongs to a replay"
+"""What the database says where it takes no other analyses (see `replay/schema.sql`)."""
 
 
 class Services:
@@ -58,7 +62,12 @@ class Services:
     def start(self, asked: Asked, key: str | None) -> Run:
         """Start a run of what was asked for; see `Runner.start` and `pin` for what it raises."""
         params = pin(asked, self.settings, self.clock.now())
-        return self.runner.start(params, idempotency_key=key, request=asked.as_request())
+        try:
+            return self.runner.start(params, idempotency_key=key, request=asked.as_request())
+        except sqlite3.IntegrityError as error:
+            if REPLAYS not in str(error):
+                raise
+            raise BadParam("db", str(error)) from error
 
     def close(self) -> None:
         """Let the runner go, if it is ours; its runs have ended or are resumable."""

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
+from api.app import create_app
 from api.replay.plan import Plan, moments
+from api.settings import load
 from phases.calendar import ExchangeCalendar
 from tests.day_by_day.conftest import Phaseline
 from tests.day_by_day.world import World, dump, rows_of
@@ -192,6 +195,17 @@ def test_an_ordinary_analysis_does_not_enter_a_replays_database(world: World, ph
     assert code == 1
     assert "this database belongs to a replay" in err
     assert rows_of(db, "SELECT count(*) FROM analysis_runs") == [(2,)]
+
+
+def test_a_server_shows_a_replay_and_starts_nothing_in_it(world: World) -> None:
+    db = world.replay(end="2021-01-14")
+    with TestClient(create_app(load({"db": str(db)}))) as client:
+        shown = client.get("/positions").json()["items"]
+        answer = client.post("/analyze", json={"source": "sample"})
+
+    assert len(shown) == 2
+    assert answer.status_code == 422
+    assert "this database belongs to a replay" in answer.text
 
 
 def test_another_replay_is_not_mixed_in(world: World, phaseline: Phaseline) -> None:
