@@ -4,6 +4,8 @@ A comment that any run has annotated keeps its annotations: paid answers are nev
 written in groups, each made durable by a check point, so that a crash loses at most one group. An analyser
 never sees an author's name, and what it says is sanitised before it is stored.
 
+A comment that gives a model orders is set aside first: its row says so, and no analyser gets to read it.
+
 What an analyser left unanswered goes to its fallback, in a second pass and under the fallback's own name.
 So an analyser that turns out to be broken fails the run before anything was answered in its stead, and a
 resumed run asks it again.
@@ -17,7 +19,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
-from phases.annotations import sanitized
+from phases.analyzers.injection import injection
+from phases.annotations import SET_ASIDE, sanitized
 from phases.copies import sketch
 from phases.model_calls import NANO_PER_USD, KeptCalls
 from phases.stamps import stamp
@@ -45,6 +48,8 @@ _PAGE: Final = f"""
 SELECT c.id, c.body, coalesce(c.author_trust_score, :unknown_author), c.parent_comment_id, p.title,
   p.image_analysis, substr(c.created_utc, 1, 10) {_WAITING} AND c.id > :after ORDER BY c.id LIMIT :page
 """
+
+_BODIES: Final = f"SELECT c.id, c.body {_WAITING} AND c.id > :after ORDER BY c.id LIMIT :page"
 
 _PARENTS: Final = """
 WITH RECURSIVE chain (id, parent_id, body, distance) AS (
@@ -101,7 +106,8 @@ def analyze_comments(conn: sqlite3.Connection, ctx: Context) -> None:
     analyzer = ctx.tools.analyzer
     calls = KeptCalls(conn, ctx.run_id, ctx.clock.now)
     try:
-        answered = _annotated(conn, ctx, analyzer, calls, before=0, total=total)
+        answered = _set_aside(conn, ctx)
+        answered += _annotated(conn, ctx, analyzer, calls, before=answered, total=total)
         if ctx.remaining_s() <= 0:
             ctx.checkpoint()
             return  # the driver ends a late run; a resumed one asks the same analyser again
@@ -113,6 +119,26 @@ def analyze_comments(conn: sqlite3.Connection, ctx: Context) -> None:
         raise
     _report(conn, ctx, calls)
     _judge(ctx, answered, total)
+
+
+def _set_aside(conn: sqlite3.Connection, ctx: Context) -> int:
+    """Annotate what speaks to a model as saying nothing, and return how many comments that were."""
+    page = {"run_id": ctx.run_id, "after": 0, "page": PAGE}
+    found = 0
+    while rows := conn.execute(_BODIES, page).fetchall():
+        ctx.raise_if_stopping()
+        for comment_id, body in rows:
+            if injection(body):
+                _store(conn, ctx, Asked(comment_id, sketch(body)), SET_ASIDE)
+                found += 1
+        page["after"] = rows[-1][0]
+    if found:
+        ctx.warn(
+            "comments_set_aside",
+            f"{found} comments speak to a model instead of to people; they count for nothing",
+            comments=found,
+        )
+    return found
 
 
 def _annotated(

@@ -16,6 +16,16 @@ MAX_TICKERS: Final = 30
 
 MAX_SUMMARY_CHARS: Final = 400
 
+SET_ASIDE: Final = Annotation(
+    tickers=(),
+    sentiment="neutral",
+    sarcasm_detected=False,
+    has_reasoning=False,
+    confidence=0.0,
+    analyzer="guard-1",
+)
+"""Of a comment that speaks to a model: no analyser reads it, and it counts for nothing."""
+
 _SENTIMENTS: Final = frozenset(get_args(Sentiment))
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 

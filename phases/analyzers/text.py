@@ -1,8 +1,8 @@
 """Comment text, made harmless: one spelling a character, nothing invisible, no addresses, a bounded length.
 
-Comments are written by strangers. Look-alike letters from the compatibility blocks become plain ones
-(NFKC), and zero-width, bidirectional, control and surrogate characters disappear, so that neither a hidden
-symbol nor a split one gets past the rules that follow. All patterns here are linear in the text.
+Comments are written by strangers. Look-alike letters become plain ones (NFKC, then `lookalikes`), marks laid
+over letters go, and zero-width, bidirectional, control and surrogate characters disappear, so that neither a
+hidden symbol nor a split one gets past the rules that follow. All patterns here are linear in the text.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import html
 import re
 import unicodedata
 from typing import Final
+
+from phases.analyzers.lookalikes import latin
 
 MAX_CHARS: Final = 10_000
 """The longest comment that Reddit takes; what comes later in a text is not read."""
@@ -27,6 +29,8 @@ _ADDRESS: Final = re.compile(
     r"|(?:https?://|www\.)[^\s)\]]+"
     r"|(?<![\w/])/?[ru]/[\w-]+"  # r/somewhere and u/somebody
 )
+_MARKS: Final = re.compile("[\u0300-\u036f]+")
+"""Combining marks that no letter took in: strokes through letters, and piles of accents."""
 _QUOTED_LINE: Final = re.compile(r"^[ \t]{0,3}>.*$", re.MULTILINE)
 
 
@@ -61,4 +65,4 @@ def shortened(text: str, chars: int) -> str:
 def _normalized(text: str) -> str:
     starts = range(0, len(text), _SLICE_CHARS)
     slices = (unicodedata.normalize("NFKC", text[start : start + _SLICE_CHARS]) for start in starts)
-    return "".join(slices).replace("’", "'")
+    return latin(_MARKS.sub("", "".join(slices))).replace("’", "'")

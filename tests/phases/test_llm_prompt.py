@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phases.analyzers.injection import without_injection
 from phases.analyzers.llm.answer import SCHEMA, Answer, Stance
 from phases.analyzers.llm.prompt import (
     INSTRUCTIONS,
@@ -92,7 +93,7 @@ def test_only_frames_of_ours_are_made_of_whole_lines(excerpt: Excerpt) -> None:
     lines = build_prompt(excerpt, model="m-1", fence=lambda _: "unknown").shown.split("\n")
 
     around = (excerpt.post_title, excerpt.image_description or "", *excerpt.parents)
-    frames = 1 + sum(bool(clean(text)) for text in around)
+    frames = 1 + sum(bool(clean(without_injection(text))) for text in around)
     assert lines.count("begin unknown") == lines.count("end unknown") == frames
 
 

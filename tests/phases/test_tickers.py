@@ -304,7 +304,6 @@ def test_each_tier_finds_its_symbol_and_says_why(text: str, symbol: str, reason:
         "WE ARE NOT GOING TO STOP BUYING HUGE DIPS AND PLAY THE OPEN",
         "the U.S. bond market",
         "30 DTE and 0DTE options",
-        "\u0422SLA",
         "GMEEEEE",
     ],
 )

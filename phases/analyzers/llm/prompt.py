@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from phases.analyzers.injection import without_injection
 from phases.analyzers.llm.answer import SCHEMA
 from phases.analyzers.text import clean
 from phases.tools import Excerpt
@@ -106,13 +107,16 @@ SCHEMA_TEXT: Final = json.dumps(SCHEMA, separators=(",", ":"))
 
 
 def _sections(excerpt: Excerpt) -> list[tuple[str, str]]:
-    """Return everything shown as (label, text), the comment last; what is empty is left out."""
+    """Return everything shown as (label, text), the comment last; what is empty is left out.
+
+    So is what stands around the comment and speaks to a model: it is not needed to understand it.
+    """
     framed = [
-        (label, clean(text or "")[:limit])
+        (label, clean(without_injection(text or ""))[:limit])
         for (label, limit), text in zip(_LABELS, (excerpt.post_title, excerpt.image_description), strict=True)
     ]
     framed += [
-        (f"Earlier comment, {distance} above", clean(parent)[:MAX_PARENT_CHARS])
+        (f"Earlier comment, {distance} above", clean(without_injection(parent))[:MAX_PARENT_CHARS])
         for distance, parent in enumerate(excerpt.parents, start=1)
     ]
     return [
