@@ -61,8 +61,8 @@ def close(db: Path, position_id: int, *, reason: str, quantity: float, clock: Cl
         StoreBusy: A phase is writing; try again in a moment.
     """
     from phases.calendar import ExchangeCalendar  # noqa: PLC0415  # other phases need no pipeline
-    from phases.close_position import NotClosed, close_position  # noqa: PLC0415  # the same
     from phases.stamps import stamp  # noqa: PLC0415  # the same
+    from phases.trading.close_position import NotClosed, close_position  # noqa: PLC0415  # the same
 
     if not 0 < quantity <= 1:
         raise BadQuantity(f"quantity_pct must be above 0 and at most 1, not {quantity:g}")

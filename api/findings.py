@@ -292,7 +292,7 @@ def evaluation_periods(reader: RunReader, portfolio_id: int) -> list[Row]:
 
 def graduated(reader: RunReader) -> Row:
     """Judge the completed periods of the stock portfolios by the rule of graduation."""
-    from phases.graduation import Result, graduation  # noqa: PLC0415  # other phases need no pipeline
+    from phases.scoring.graduation import Result, graduation  # noqa: PLC0415  # other phases need no pipeline
 
     found = _rows(
         reader,

@@ -23,9 +23,9 @@ from phases.analyzers.injection import injection
 from phases.annotations import SET_ASIDE, sanitized
 from phases.copies import sketch
 from phases.model_calls import NANO_PER_USD, KeptCalls
+from phases.scoring.trust import UNKNOWN_AUTHOR
 from phases.stamps import stamp
 from phases.tools import Analyzer, AnalyzerUnavailable, Annotation, Calls, Context, Desk, Excerpt
-from phases.trust import UNKNOWN_AUTHOR
 from statemachine.contract import StopPhase
 
 PAGE: Final = 200

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from phases.config import Config, read_config, start_system
 from phases.copies import first_of_each
+from phases.scoring.trust import UNKNOWN_AUTHOR
 from phases.signal_rules import (
     Evidence,
     Mentions,
@@ -34,7 +35,6 @@ from phases.signal_rules import (
 )
 from phases.stamps import stamp
 from phases.tools import Context
-from phases.trust import UNKNOWN_AUTHOR
 
 _SAMPLE: Final = """
 FROM run_comments r JOIN comments c ON c.id = r.comment_id JOIN comment_tickers t ON t.comment_id = c.id

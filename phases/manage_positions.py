@@ -16,17 +16,17 @@ from decimal import Decimal
 from typing import Final
 
 from phases.analyzers.universe import is_tradable
-from phases.book import Mark, Position, lock_portfolio, open_position, open_positions, settle
 from phases.config import Config, read_config
-from phases.exits import Exit, ExitRules, Holding, StockRules
-from phases.instruments import INSTRUMENTS, OPTION, STOCK, Instrument
-from phases.market import Market, ask
-from phases.offers import Direction, Offer, OptionBuying, Price, Refusal, offer_option, offer_share
-from phases.option_exits import OptionRules
-from phases.orders import TradingRules, plan
-from phases.predictions import make_predictions
+from phases.scoring.predictions import make_predictions
 from phases.stamps import stamp
 from phases.tools import LIVE, Context, NoChains
+from phases.trading.book import Mark, Position, lock_portfolio, open_position, open_positions, settle
+from phases.trading.exits import Exit, ExitRules, Holding, StockRules
+from phases.trading.instruments import INSTRUMENTS, OPTION, STOCK, Instrument
+from phases.trading.market import Market, ask
+from phases.trading.offers import Direction, Offer, OptionBuying, Price, Refusal, offer_option, offer_share
+from phases.trading.option_exits import OptionRules
+from phases.trading.orders import TradingRules, plan
 
 _log = logging.getLogger(__name__)
 

@@ -17,16 +17,16 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from phases.book import Position, open_one, open_positions, settle
 from phases.config import read_config
-from phases.expiry import last_session
-from phases.follow_predictions import follow_predictions
 from phases.money import usd
 from phases.prices.circuit import BreakerOpen
-from phases.splits import Jump, apply_split, last_moment, pending, restates
+from phases.scoring.follow_predictions import follow_predictions
 from phases.stamps import stamp
 from phases.tools import Bar, Calendar, Context, PricesUnavailable, Split
-from phases.watch import Watch, walk, watches
+from phases.trading.book import Position, open_one, open_positions, settle
+from phases.trading.expiry import last_session
+from phases.trading.splits import Jump, apply_split, last_moment, pending, restates
+from phases.trading.watch import Watch, walk, watches
 from statemachine.contract import Json
 
 _log = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from phases.authors import refresh, with_news
 from phases.config import read_config
-from phases.evaluation import evaluate
+from phases.scoring.authors import refresh, with_news
+from phases.scoring.evaluation import evaluate
 from phases.tools import Context
 
 AUTHORS_PER_CHECKPOINT: Final = 2_000

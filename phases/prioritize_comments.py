@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from phases.authors import TRUST_COLUMNS, History
 from phases.config import read_config
+from phases.scoring.authors import TRUST_COLUMNS, History
 from phases.tools import Context
 
 PAID_PICKS_PER_POST: Final = 50

@@ -314,7 +314,7 @@ class Prices(Protocol):
 
 @runtime_checkable
 class SplitSource(Protocol):
-    """What a price source is too that knows of splits; see `splits.py` for those that don't."""
+    """What a price source is too that knows of splits; see `trading/splits.py` for those that don't."""
 
     def splits(self, ticker: str, after: datetime, until: datetime) -> Sequence[Split]:
         """Return the splits with `after < at <= until`, in order of time."""

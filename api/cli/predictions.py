@@ -64,7 +64,7 @@ def override(prediction_id: int, verdict: str) -> None:
 
     An excluded one counts for nobody; `none` takes a verdict back.
     """
-    from phases.overrides import override as write  # noqa: PLC0415  # the pipeline is imported where it is used
+    from phases.scoring.overrides import override as write  # noqa: PLC0415  # the pipeline is imported where it is used
 
     of = settings()
     with reading(of) as reader:

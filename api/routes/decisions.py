@@ -42,7 +42,7 @@ def close_position(services: Shared, position_id: Id, request: CloseRequest) -> 
 @router.post("/predictions/{prediction_id}/override", response_model=PredictionView)
 def override_prediction(services: Shared, prediction_id: Id, request: OverrideRequest) -> dict[str, Any]:
     """Say whether a prediction was right; a person's verdict counts instead of the market's."""
-    from phases.overrides import override  # noqa: PLC0415  # other phases need no pipeline
+    from phases.scoring.overrides import override  # noqa: PLC0415  # other phases need no pipeline
 
     with services.reading() as reader:  # where there are no predictions, this says so
         findings.prediction(reader, prediction_id)

@@ -44,8 +44,8 @@ from phases.prices.errors import (
 )
 from phases.prices.retry import patiently
 from phases.prices.series import DailySeries
-from phases.splits import TOLERANCE
 from phases.tools import Bar, Calendar, PricesUnavailable, Quote, Remark, Split
+from phases.trading.splits import TOLERANCE
 
 _log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any
 
-from phases.book import open_positions
 from phases.calendar import ExchangeCalendar
 from phases.money import ticks
 from phases.monitor_prices import monitor_prices
 from phases.prices.series import DailySeries
 from phases.tools import Bar, PricesUnavailable, Quote, Split, Tools
+from phases.trading.book import open_positions
 
 CALENDAR = ExchangeCalendar()
 OHLC = tuple[float, float, float, float]

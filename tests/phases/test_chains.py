@@ -21,8 +21,8 @@ from phases.config import Config
 from phases.money import ticks, usd
 from phases.prices.circuit import BreakerOpen
 from phases.sample import SAMPLE_AS_OF, SAMPLE_LATER
-from phases.strikes import NoStrike, StrikeRules, choose_strike
 from phases.tools import NoChains, OptionQuote, OptionType, PricesUnavailable
+from phases.trading.strikes import NoStrike, StrikeRules, choose_strike
 
 REAL = Path(__file__).parents[3] / "shared/data/market/lean/options"
 CALENDAR = ExchangeCalendar()

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phases.book import open_positions
-from phases.close_position import Closed, NotClosed, close_position, usable_until
 from phases.config import Config
-from phases.exits import Holding, StockRules
 from phases.money import ticks, usd
 from phases.monitor_prices import monitor_prices
 from phases.stamps import stamp
 from phases.tools import Bar, Calendar, Quote, Tools
+from phases.trading.book import open_positions
+from phases.trading.close_position import Closed, NotClosed, close_position, usable_until
+from phases.trading.exits import Holding, StockRules
 
 Making = Callable[..., Any]
 BOUGHT = datetime(2025, 3, 12, 18, tzinfo=UTC)

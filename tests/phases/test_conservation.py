@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from phases.book import open_positions
 from phases.chains.black_scholes import theory
 from phases.chains.occ import contract
-from phases.expiry import last_session
 from phases.money import ticks, usd
 from phases.tools import Bar, OptionQuote, OptionType, PricesUnavailable, Quote, Session, Split, Tools
+from phases.trading.book import open_positions
+from phases.trading.expiry import last_session
 from tests.phases.option_desk import CALENDAR, Desk
 
 FIRST = date(2026, 11, 9)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phases.evaluation import WINDOW, evaluate, figures
-from phases.graduation import Result, graduation
 from phases.money import ticks
+from phases.scoring.evaluation import WINDOW, evaluate, figures
+from phases.scoring.graduation import Result, graduation
 from phases.tools import Bar, PricesUnavailable, Quote, Tools
 
 Making = Callable[..., Any]

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phases.config import Config
-from phases.exits import Exit, Holding, Outcome, StockRules, after_bar, at_price
 from phases.money import ticks
 from phases.tools import Bar
+from phases.trading.exits import Exit, Holding, Outcome, StockRules, after_bar, at_price
 
 RULES = StockRules.of(Config())
 BOUGHT_AT = datetime(2025, 3, 12, 18, tzinfo=UTC)

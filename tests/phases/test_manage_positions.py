@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from phases.book import Portfolio
 from phases.calendar import ExchangeCalendar
 from phases.config import Config
 from phases.manage_positions import manage_positions
 from phases.money import ticks
-from phases.offers import offer_share
-from phases.orders import Order, TradingRules, plan
 from phases.tools import Bar, PricesUnavailable, Quote, Tools
+from phases.trading.book import Portfolio
+from phases.trading.offers import offer_share
+from phases.trading.orders import Order, TradingRules, plan
 from statemachine.contract import RunStopping
 
 AS_OF = datetime(2026, 11, 23, 18, tzinfo=UTC)

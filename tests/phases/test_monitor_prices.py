@@ -15,17 +15,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phases.book import open_positions
 from phases.calendar import ExchangeCalendar
 from phases.config import Config
-from phases.exits import Exit, StockRules
 from phases.manage_positions import manage_positions
 from phases.money import ticks
 from phases.monitor_prices import monitor_prices
 from phases.prices.csv import CsvPrices
 from phases.prices.series import DailySeries
 from phases.tools import Bar, Prices, PricesUnavailable, Quote, Tools
-from phases.watch import stock_steps, walk
+from phases.trading.book import open_positions
+from phases.trading.exits import Exit, StockRules
+from phases.trading.watch import stock_steps, walk
 from statemachine.contract import RunStopping
 
 REAL = Path(__file__).parents[3] / "shared/data/wsb/market_prices_2020-09_2021.csv"

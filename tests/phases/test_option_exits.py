@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from phases.calendar import ExchangeCalendar
 from phases.config import Config
-from phases.exits import Exit, Holding, Outcome
-from phases.expiry import intrinsic, last_session, official_close, settled
 from phases.money import ticks
-from phases.option_exits import OptionRules, at_premium
 from phases.tools import Bar, OptionContract, OptionQuote, OptionType, Quote
+from phases.trading.exits import Exit, Holding, Outcome
+from phases.trading.expiry import intrinsic, last_session, official_close, settled
+from phases.trading.option_exits import OptionRules, at_premium
 
 RULES = OptionRules.of(Config())
 BOUGHT_AT = datetime(2026, 11, 9, 18, tzinfo=UTC)

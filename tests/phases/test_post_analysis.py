@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phases.authors import TRUST_COLUMNS, History
 from phases.config import Config
-from phases.overrides import override
 from phases.post_analysis import update_author_trust
+from phases.scoring.authors import TRUST_COLUMNS, History
+from phases.scoring.overrides import override
+from phases.scoring.trust import Verdict, accuracy, conviction
 from phases.stamps import stamp
 from phases.tools import Tools
-from phases.trust import Verdict, accuracy, conviction
 from statemachine.contract import RunStopping
 
 Making = Callable[..., Any]

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phases.chains.occ import contract
-from phases.follow_predictions import follow_predictions
 from phases.manage_positions import manage_positions
 from phases.money import ticks
 from phases.monitor_prices import monitor_prices
 from phases.post_analysis import update_author_trust
-from phases.predictions import buying_day, make_predictions
+from phases.scoring.follow_predictions import follow_predictions
+from phases.scoring.predictions import buying_day, make_predictions
 from phases.tools import (
     Bar,
     NoPrice,

@@ -24,8 +24,8 @@ from phases.prioritize_comments import (
     normalized,
     prioritize_comments,
 )
+from phases.scoring.trust import author_trust
 from phases.tools import Comment
-from phases.trust import author_trust
 
 AS_OF = datetime(2025, 3, 12, 18, 0, tzinfo=UTC)
 

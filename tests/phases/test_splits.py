@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from phases.book import open_one, open_positions
-from phases.exits import Holding
 from phases.money import ticks
-from phases.splits import (
+from phases.tools import Bar, Quote, Split, Tools
+from phases.trading.book import open_one, open_positions
+from phases.trading.exits import Holding
+from phases.trading.splits import (
     FACTORS,
     TOLERANCE,
     apply_split,
@@ -29,7 +30,6 @@ from phases.splits import (
     restated,
     split_like,
 )
-from phases.tools import Bar, Quote, Split, Tools
 from tests.phases.lean_daily import LeanDaily
 from tests.phases.split_desk import CALENDAR, Desk, Market, june, split
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from phases.book import open_positions
-from phases.market import ask
 from phases.money import ticks
 from phases.tools import Tools
+from phases.trading.book import open_positions
+from phases.trading.market import ask
 from statemachine.contract import RunStopping
 from tests.phases.lean_daily import LeanDaily
 from tests.phases.split_desk import CALENDAR, OHLC, Desk, Market, june, split

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phases.config import Config
-from phases.strikes import NoStrike, StrikeRules, choose_strike
 from phases.tools import OptionContract, OptionQuote, OptionType
+from phases.trading.strikes import NoStrike, StrikeRules, choose_strike
 
 RULES = StrikeRules.of(Config())
 TODAY = date(2026, 11, 23)

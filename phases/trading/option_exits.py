@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from phases.config import Config
-from phases.exits import (
+from phases.tools import OptionQuote
+from phases.trading.exits import (
     Exit,
     ExitRules,
     Holding,
@@ -25,7 +26,6 @@ from phases.exits import (
     take_profit,
     trailing_stop,
 )
-from phases.tools import OptionQuote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from phases.exits import Exit, Holding
-from phases.instruments import INSTRUMENTS, Instrument
 from phases.money import ticks, usd
-from phases.offers import Offer
 from phases.stamps import instant, stamp
 from phases.tools import Calendar, OptionContract
+from phases.trading.exits import Exit, Holding
+from phases.trading.instruments import INSTRUMENTS, Instrument
+from phases.trading.offers import Offer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

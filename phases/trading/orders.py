@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from phases.book import Portfolio, Position
 from phases.config import Config
-from phases.exits import exactly
-from phases.instruments import OPTION, Instrument
 from phases.money import scaled, usd
-from phases.offers import Offer, Price, Refusal
+from phases.trading.book import Portfolio, Position
+from phases.trading.exits import exactly
+from phases.trading.instruments import OPTION, Instrument
+from phases.trading.offers import Offer, Price, Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

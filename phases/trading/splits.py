@@ -24,13 +24,13 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
-from phases.book import Position, lock_portfolio, move_cash, realized
 from phases.chains.occ import contract
-from phases.exits import Holding
 from phases.money import TICKS_PER_USD, usd
 from phases.stamps import instant, stamp
 from phases.tools import Bar, Calendar, OptionContract, Quote, Split, SplitSource
-from phases.watched import Watched
+from phases.trading.book import Position, lock_portfolio, move_cash, realized
+from phases.trading.exits import Holding
+from phases.trading.watched import Watched
 
 FACTORS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 25, 30, 40, 50, 100)
 """Sizes of splits, either way, that a night's move is compared with. 3 for 2 is not among them: real falls

@@ -6,10 +6,10 @@ import sqlite3
 from datetime import datetime
 from typing import Final
 
-from phases.authors import refresh
 from phases.config import read_config
+from phases.scoring.authors import refresh
+from phases.scoring.trust import Verdict
 from phases.stamps import stamp
-from phases.trust import Verdict
 
 _OVERRIDE: Final = """
 UPDATE predictions SET hitl_override = :verdict, hitl_override_at = :at

@@ -14,10 +14,10 @@ from decimal import Decimal
 from itertools import count
 from typing import Final, Literal
 
-from phases.book import Mark, Position, open_one, settle
-from phases.exits import Exit
 from phases.stamps import stamp
 from phases.tools import Calendar
+from phases.trading.book import Mark, Position, open_one, settle
+from phases.trading.exits import Exit
 
 _DAY: Final = timedelta(days=1)
 

@@ -19,8 +19,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from phases.config import Config
+from phases.scoring.trust import UNKNOWN_AUTHOR, accuracy, author_trust, conviction, verdict
 from phases.stamps import instant, stamp
-from phases.trust import UNKNOWN_AUTHOR, accuracy, author_trust, conviction, verdict
 
 _DAY: Final = timedelta(days=1)
 

@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import Literal
 
 from phases.config import Config
-from phases.exits import exactly
-from phases.instruments import OPTION, STOCK, Instrument
 from phases.money import usd
 from phases.stamps import stamp
-from phases.strikes import NoStrike, StrikeRules, choose_strike
 from phases.tools import OptionContract, OptionQuote, OptionType, Quote
+from phases.trading.exits import exactly
+from phases.trading.instruments import OPTION, STOCK, Instrument
+from phases.trading.strikes import NoStrike, StrikeRules, choose_strike
 
 Direction = Literal["long", "call", "put"]
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from phases.exits import Exit, Holding
 from phases.money import usd
 from phases.tools import Calendar, OptionContract, Prices, Session
+from phases.trading.exits import Exit, Holding
 
 LONGEST_CLOSURE_DAYS: Final = 10
 """More than the exchange is ever closed; in September 2001 it was for six days."""

@@ -7,13 +7,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeVar
 
-from phases.book import Position
 from phases.chains.breaker import ChainBreaker
-from phases.offers import Price
 from phases.prices.breaker import Breaker
 from phases.prices.circuit import BreakerOpen
-from phases.splits import before_jump
 from phases.tools import Context, OptionQuote, PricesUnavailable, Quote
+from phases.trading.book import Position
+from phases.trading.offers import Price
+from phases.trading.splits import before_jump
 
 AnswerT = TypeVar("AnswerT")
 

@@ -17,19 +17,19 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from phases.book import Mark, insert
 from phases.chains.breaker import ChainBreaker
 from phases.config import Config, read_config
-from phases.exits import Exit, Holding
-from phases.expiry import last_session
 from phases.money import ticks, usd
-from phases.option_exits import OptionRules
 from phases.prices.breaker import Breaker
 from phases.prices.circuit import BreakerOpen
-from phases.splits import last_moment
 from phases.stamps import instant, stamp
 from phases.tools import CONTRACT_MULTIPLIER, Context, OptionContract, PricesUnavailable, Split
-from phases.watch import OptionWatch, Step, walk
+from phases.trading.book import Mark, insert
+from phases.trading.exits import Exit, Holding
+from phases.trading.expiry import last_session
+from phases.trading.option_exits import OptionRules
+from phases.trading.splits import last_moment
+from phases.trading.watch import OptionWatch, Step, walk
 
 PATIENCE: Final = timedelta(days=7)
 """So long an official close may be late."""

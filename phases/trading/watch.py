@@ -10,17 +10,17 @@ from fractions import Fraction
 from functools import partial
 from typing import Protocol
 
-from phases.book import Mark
 from phases.chains.breaker import ChainBreaker
 from phases.config import Config
-from phases.exits import Exit, Holding, Outcome, StockRules, after_bar, at_price
-from phases.expiry import intrinsic, last_session, official_close, settled
-from phases.instruments import OPTION, STOCK
-from phases.option_exits import OptionRules, at_premium
 from phases.prices.breaker import Breaker
-from phases.splits import Jump, before_jump, restates
 from phases.tools import Bar, Calendar, Context, OptionContract, OptionQuote, Prices, Quote, Session
-from phases.watched import Watched
+from phases.trading.book import Mark
+from phases.trading.exits import Exit, Holding, Outcome, StockRules, after_bar, at_price
+from phases.trading.expiry import intrinsic, last_session, official_close, settled
+from phases.trading.instruments import OPTION, STOCK
+from phases.trading.option_exits import OptionRules, at_premium
+from phases.trading.splits import Jump, before_jump, restates
+from phases.trading.watched import Watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,11 +23,11 @@ from phases.analyzers.universe import is_tradable
 from phases.chains.breaker import ChainBreaker
 from phases.config import read_config
 from phases.money import ticks, usd
-from phases.offers import Offer, OptionBuying, Refusal, offer_option
 from phases.prices.breaker import Breaker
 from phases.prices.circuit import BreakerOpen
 from phases.stamps import stamp
 from phases.tools import Calendar, Context, NoChains, NoPrice, OptionType, PricesUnavailable
+from phases.trading.offers import Offer, OptionBuying, Refusal, offer_option
 
 _log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Protocol
 
-from phases.exits import Holding
 from phases.tools import OptionContract
+from phases.trading.exits import Holding
 
 
 class Watched(Protocol):
