@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cli.follow import Bar, Lines, _done, exit_code
+from api.cli.follow import Bar, Lines, exit_code, phases_done
 from api.cli.text import as_json, clean, put_table
 
 ANYTHING = st.text(st.characters(exclude_categories=[]))
@@ -58,12 +58,12 @@ def test_a_table_in_a_terminal_shows_markup_as_text(
 
 
 def test_progress_never_goes_back_within_a_run() -> None:
-    before = _done({**STATUS, "progress_current": 2, "step_current": 10})
-    after = _done({**STATUS, "progress_current": 3, "step_current": None})
+    before = phases_done({**STATUS, "progress_current": 2, "step_current": 10})
+    after = phases_done({**STATUS, "progress_current": 3, "step_current": None})
 
     assert (before, after) == (2.0, 2.0)
-    assert _done({**STATUS, "step_current": 99}) == 2.0
-    assert _done({**STATUS, "status": "completed"}) == 4.0
+    assert phases_done({**STATUS, "step_current": 99}) == 2.0
+    assert phases_done({**STATUS, "status": "completed"}) == 4.0
 
 
 def test_the_bar_shows_where_a_run_is(capsys: pytest.CaptureFixture[str]) -> None:
