@@ -22,7 +22,7 @@ export default defineConfig({
   server: {
     proxy: Object.fromEntries(
       ["/analyze", "/runs", "/machine", "/signals", "/positions", "/portfolios", "/prices", "/readyz",
-       "/evaluation-periods"].map((path) => [path, "http://127.0.0.1:8000"]),
+       "/evaluation-periods", "/predictions"].map((path) => [path, "http://127.0.0.1:8000"]),
     ),
   },
 });

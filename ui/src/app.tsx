@@ -9,6 +9,7 @@ import { Notice } from "./parts/Notice";
 import { Token } from "./parts/Token";
 import { Position } from "./pages/Position";
 import { Positions } from "./pages/Positions";
+import { Predictions } from "./pages/Predictions";
 import { Run } from "./pages/Run";
 import { Runs } from "./pages/Runs";
 import { Signal } from "./pages/Signal";
@@ -20,6 +21,7 @@ const PAGES = [
   { name: "Runs", path: [], under: ["", "runs"] },
   { name: "Signals", path: ["signals"], under: ["signals"] },
   { name: "Portfolios", path: ["positions"], under: ["positions"] },
+  { name: "Predictions", path: ["predictions"], under: ["predictions"] },
 ];
 const POLL_MS = 5_000;
 
@@ -57,8 +59,8 @@ export function App() {
           ))}
         </nav>
         <div class="choices">
-          <button onClick={() => setZone(zone === "utc" ? "local" : "utc")}>{zone === "utc" ? "UTC" : "local time"}</button>
-          <button onClick={() => setTheme(theme === "auto" ? "dark" : theme === "dark" ? "light" : "auto")}>{theme} theme</button>
+          <button onClick={() => setZone(zone === "utc" ? "local" : "utc")}>{zone === "utc" ? "UTC" : "Local time"}</button>
+          <button onClick={() => setTheme(theme === "auto" ? "dark" : theme === "dark" ? "light" : "auto")}>{{ auto: "Auto", dark: "Dark", light: "Light" }[theme]} theme</button>
         </div>
       </header>
       {ready.error !== null && <Notice kind="error">{ready.error.message}</Notice>}
@@ -77,6 +79,7 @@ function Page({ place, zone }: { place: Place; zone: Zone }) {
   if (page === "runs" && id !== null) return <Run key={id} id={id} place={place} zone={zone} />;
   if (page === "signals") return id === null ? <Signals place={place} /> : <Signal key={id} id={id} zone={zone} />;
   if (page === "positions") return id === null ? <Positions place={place} /> : <Position key={id} id={id} zone={zone} />;
+  if (page === "predictions" && id === null) return <Predictions place={place} />;
   return <Missing />;
 }
 

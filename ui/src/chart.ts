@@ -9,6 +9,8 @@ import type { ChartProps } from "./parts/Chart";
 
 use([LineChart, GridComponent, LegendComponent, MarkLineComponent, MarkPointComponent, TooltipComponent, CanvasRenderer]);
 
+const DAY_MS = 86_400_000;
+
 /** Draws into a place; the answer takes it away again. */
 export function draw(place: HTMLElement, { lines, marks = [], levels = [], say }: ChartProps): () => void {
   const style = getComputedStyle(place);
@@ -18,10 +20,14 @@ export function draw(place: HTMLElement, { lines, marks = [], levels = [], say }
     animation: false,
     color: [colour("--accent"), colour("--muted"), colour("--good"), colour("--warn"), colour("--bad")],
     textStyle: { fontFamily: style.fontFamily },
-    grid: { left: 8, right: 16, top: lines.length > 1 ? 36 : 16, bottom: 8, outerBoundsMode: "same" },
+    grid: { left: 8, right: 28, top: lines.length > 1 ? 36 : 24, bottom: 8, outerBoundsMode: "same" },
     legend: lines.length > 1 ? { top: 0, textStyle: { color: colour("--text") } } : { show: false },
     tooltip: { trigger: "axis", renderMode: "richText", valueFormatter: (value: unknown) => say(Number(value)) },
-    xAxis: { type: "time", axisLabel: { color: colour("--muted") } },
+    xAxis: {
+      type: "time",
+      minInterval: DAY_MS,
+      axisLabel: { color: colour("--muted"), formatter: "{yyyy}-{MM}-{dd}", hideOverlap: true },
+    },
     yAxis: {
       type: "value",
       scale: true,
@@ -33,7 +39,7 @@ export function draw(place: HTMLElement, { lines, marks = [], levels = [], say }
       name: line.name,
       data: line.points.map(([date, value]) => [date, value]),
       showSymbol: line.points.length < 3,
-      ...(index === 0 ? { markPoint: pointsOf(marks), markLine: linesOf(levels, colour("--text")) } : {}),
+      ...(index === 0 ? { markPoint: pointsOf(marks, colour("--text")), markLine: linesOf(levels, colour("--text")) } : {}),
     })),
   });
   const resizing = new ResizeObserver(() => chart.resize());
@@ -44,10 +50,11 @@ export function draw(place: HTMLElement, { lines, marks = [], levels = [], say }
   };
 }
 
-function pointsOf(marks: NonNullable<ChartProps["marks"]>) {
+function pointsOf(marks: NonNullable<ChartProps["marks"]>, colour: string) {
   return {
-    symbolSize: 36,
-    label: { fontSize: 10 },
+    symbol: "circle",
+    symbolSize: 10,
+    label: { position: "top" as const, fontWeight: "bold" as const, color: colour },
     data: marks.map((mark) => ({ name: mark.name, value: mark.name, coord: [mark.date, mark.value] })),
   };
 }

@@ -104,3 +104,8 @@ export function traceback(event: EventView): string | null {
   const trace = event.detail?.["traceback"];
   return typeof trace === "string" ? trace : null;
 }
+
+/** The states that a run of other phases went through, by what its history says of them. */
+export function statesOf(events: readonly EventView[]): StateView[] {
+  return [...new Set(moves(events).map((event) => event.dest))].map((state) => ({ state, label: state.replaceAll("_", " "), phase: null }));
+}

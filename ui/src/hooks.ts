@@ -92,3 +92,31 @@ export function usePreference<T extends string>(name: string, first: T): [T, (va
   const [value, setValue] = useState<T>(() => (localStorage.getItem(key) as T | null) ?? first);
   return [value, (chosen) => (localStorage.setItem(key, chosen), setValue(chosen))];
 }
+
+/** Whether a media query holds now. */
+export function useMedia(query: string): boolean {
+  const [holds, setHolds] = useState(() => matchMedia(query).matches);
+  useEffect(() => {
+    const list = matchMedia(query);
+    const changed = () => setHolds(list.matches);
+    list.addEventListener("change", changed);
+    return () => list.removeEventListener("change", changed);
+  }, [query]);
+  return holds;
+}
+
+/** Reads several addresses; what has not come yet is missing. */
+export function useAll<T>(paths: readonly string[]): readonly (T | undefined)[] {
+  const [values, setValues] = useState<ReadonlyMap<string, T>>(new Map());
+  useEffect(() => {
+    const stopping = new AbortController();
+    for (const path of paths) {
+      get<T>(path, stopping.signal).then(
+        (value) => setValues((before) => new Map(before).set(path, value)),
+        () => undefined, // the page says so already: it asks the same server for more than this
+      );
+    }
+    return () => stopping.abort();
+  }, [paths.join(" ")]);
+  return paths.map((path) => values.get(path));
+}

@@ -2,11 +2,16 @@
 
 export type Zone = "local" | "utc";
 
+/** Swedish writes instants as ISO 8601 does, which every reader can sort and none takes for another day. */
+const WRITTEN = "sv-SE";
+const formats: Readonly<Record<Zone, Intl.DateTimeFormat>> = {
+  local: new Intl.DateTimeFormat(WRITTEN, { dateStyle: "short", timeStyle: "medium" }),
+  utc: new Intl.DateTimeFormat(WRITTEN, { dateStyle: "short", timeStyle: "medium", timeZone: "UTC" }),
+};
+
+/** `2025-03-12 18:00:00`, and `Z` behind it where it is UTC. */
 export function instant(iso: string, zone: Zone): string {
-  const options: Intl.DateTimeFormatOptions = { dateStyle: "medium", timeStyle: "medium" };
-  return new Intl.DateTimeFormat(undefined, zone === "utc" ? { ...options, timeZone: "UTC" } : options).format(
-    new Date(iso),
-  );
+  return formats[zone].format(new Date(iso)) + (zone === "utc" ? "Z" : "");
 }
 
 /** Says seconds as people do: `0.4 s`, `12 s`, `3 min 05 s`, `1 h 02 min`. */
@@ -37,4 +42,8 @@ export function dollars(amount: number | null | undefined): string {
 
 export function count(number: number, unit: string): string {
   return `${number.toLocaleString("en-US")} ${unit}${number === 1 ? "" : "s"}`;
+}
+
+export function portfolioName(portfolio: { instrument_type: string; signal_type: string }): string {
+  return `${portfolio.instrument_type === "stock" ? "Stocks" : "Options"} on ${portfolio.signal_type} signals`;
 }

@@ -1,6 +1,6 @@
-/** Follows one run for as long as anybody looks: its stream first, polling where streams don't come through. */
+/** Follows one run for as long as anybody looks: what is known at once, then its stream, or polling where streams fail. */
 
-import { get, headers, Refusal } from "./client";
+import { get, headers, query, Refusal, Unreachable } from "./client";
 import type { EventView, PageEventView, RunStatus } from "./schema";
 import { read } from "./sse";
 
@@ -16,6 +16,7 @@ export interface Listener {
 const POLL_MS = 2_000;
 const LONGEST_PAUSE_MS = 10_000;
 const TRIES_BEFORE_POLLING = 3;
+const PAGE = 500;
 
 /** Starts to follow; the answer ends it. */
 export function follow(runId: number, listener: Listener): () => void {
@@ -39,7 +40,10 @@ class Follower {
     this.listener.connection("connecting");
     while (!this.signal.aborted && !this.ended) {
       try {
-        await (this.failures > TRIES_BEFORE_POLLING ? this.poll() : this.stream());
+        await this.read();
+        if (this.ended) break;
+        if (this.failures > TRIES_BEFORE_POLLING) this.listener.connection("polling");
+        else await this.stream();
         this.failures = this.failures > TRIES_BEFORE_POLLING ? this.failures : 0;
       } catch (error) {
         if (this.signal.aborted) return;
@@ -57,7 +61,7 @@ class Follower {
       headers: headers({ accept: "text/event-stream", "last-event-id": String(this.seen) }),
       signal: this.signal,
     });
-    if (!response.ok || response.body === null) return this.poll();
+    if (!response.ok || response.body === null) throw new Unreachable();
     this.listener.connection("live");
     for await (const frame of read(response.body)) {
       if (frame.event === "transition") this.take(JSON.parse(frame.data) as EventView);
@@ -66,15 +70,16 @@ class Follower {
     }
   }
 
-  private async poll(): Promise<void> {
+  /** A long history comes in few large pages; through the stream it would come one event at a time. */
+  private async read(): Promise<void> {
     const status = await get<RunStatus>(`/runs/${this.runId}/status`, this.signal);
+    this.listener.status(status);
     let page: PageEventView;
     do {
-      page = await get<PageEventView>(`/runs/${this.runId}/events?cursor=${this.seen || ""}`, this.signal);
+      const asked = query({ cursor: this.seen || undefined, limit: PAGE });
+      page = await get<PageEventView>(`/runs/${this.runId}/events${asked}`, this.signal);
       page.items.forEach((event) => this.take(event));
     } while (page.next_cursor !== null);
-    this.listener.connection("polling");
-    this.listener.status(status);
     this.ended = status.status !== "running";
   }
 

@@ -3,11 +3,13 @@
 import type { PagePricePoint, PositionView } from "../api/schema";
 import { useLoaded } from "../hooks";
 import { Badge } from "../parts/Badge";
+import { Fact } from "../parts/Fact";
 import { Chart, type Level } from "../parts/Chart";
+import { Close } from "../parts/Close";
 import { Problem } from "../parts/Notice";
-import { quantity, returnOf } from "../parts/PositionLine";
+import { quantity, rest, returnOf } from "../parts/PositionTable";
 import { addressOf } from "../router";
-import { change, dollars, instant, type Zone } from "../words";
+import { change, dollars, instant, percent, type Zone } from "../words";
 
 const DAYS = 60;
 
@@ -29,9 +31,17 @@ export function Position({ id, zone }: { id: number; zone: Zone }) {
             <strong class={(returnOf(position) ?? 0) < 0 ? "loss" : "gain"}>{change(returnOf(position))}</strong>
           </div>
           <p>
-            {quantity(position)}, bought {instant(position.entered_at, zone)} at {dollars(position.entry_price)} ({position.entry_basis}) on{" "}
-            <a href={addressOf(["signals", position.signal_id])}>this signal</a>.
+            {quantity(position)}
+            {rest(position)}, bought {instant(position.entered_at, zone)} at {dollars(position.entry_price)} on{" "}
+            <a href={addressOf(["signals", position.signal_id])}>this signal</a>. <small>Price: {position.entry_basis}.</small>
           </p>
+          <dl class="facts">
+            <Fact name="Last price" value={dollars(position.current_price)} />
+            <Fact name="Peak" value={dollars(position.peak_price ?? position.peak_premium)} />
+            <Fact name="Days held" value={String(position.hold_days)} />
+            {position.nearest_exit_distance_pct !== null && <Fact name="To the nearest exit" value={percent(position.nearest_exit_distance_pct, 1)} />}
+            {position.dte !== null && position.status === "open" && <Fact name="Days to expiry" value={String(position.dte)} />}
+          </dl>
           {position.instrument_type === "stock" && prices.value?.items.length === 0 && (
             <p class="empty">No daily price has been stored for it yet; the next run that monitors it stores them.</p>
           )}
@@ -45,6 +55,7 @@ export function Position({ id, zone }: { id: number; zone: Zone }) {
             />
           )}
           <Sales position={position} zone={zone} />
+          <Close position={position} zone={zone} after={found.again} />
         </>
       )}
     </main>
@@ -65,7 +76,7 @@ function Sales({ position, zone }: { position: PositionView; zone: Zone }) {
   if (position.position_exits.length === 0) return <p class="empty">Nothing of it has been sold.</p>;
   return (
     <table class="list">
-      <caption>Sales</caption>
+      <caption class="hidden">Sales</caption>
       <thead>
         <tr>
           <th scope="col">When</th>

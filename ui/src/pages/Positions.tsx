@@ -1,12 +1,13 @@
-/** The four paper portfolios and their positions. */
+/** The paper portfolios, how they stand against the benchmark, and their positions. */
 
 import type { PagePortfolioView, PagePositionView, PortfolioView } from "../api/schema";
 import { query } from "../api/client";
 import { useLoaded } from "../hooks";
-import { Problem } from "../parts/Notice";
-import { PositionLine } from "../parts/PositionLine";
+import { Absent, isAbsent } from "../parts/Absent";
+import { Benchmark } from "../parts/Benchmark";
+import { PositionTable } from "../parts/PositionTable";
 import { filter, type Place } from "../router";
-import { change, dollars } from "../words";
+import { change, dollars, portfolioName } from "../words";
 
 const POLL_MS = 10_000;
 const STATUSES = ["", "open", "closed"];
@@ -15,32 +16,37 @@ export function Positions({ place }: { place: Place }) {
   const { portfolio = "", status = "" } = place.filters;
   const portfolios = useLoaded<PagePortfolioView>("/portfolios", POLL_MS);
   const positions = useLoaded<PagePositionView>(`/positions${query({ portfolio_id: portfolio, status, limit: 200 })}`, POLL_MS);
+  const all = portfolios.value?.items ?? [];
   const items = positions.value?.items ?? [];
+  const error = portfolios.error ?? positions.error;
   return (
     <main>
       <h1>Paper portfolios</h1>
-      <Problem error={portfolios.error ?? positions.error} />
+      <Absent what="portfolios" error={error} />
       <ul class="cards">
-        {portfolios.value?.items.map((each) => (
+        {all.map((each) => (
           <li key={each.id}>
             <Card portfolio={each} isChosen={portfolio === String(each.id)} choose={(id) => filter(place, { portfolio: id })} />
           </li>
         ))}
       </ul>
-      <div class="head">
-        <h2>Positions</h2>
-        <div class="tabs" role="group" aria-label="Which positions">
-          {STATUSES.map((each) => (
-            <button key={each} aria-pressed={status === each} onClick={() => filter(place, { status: each })}>
-              {each === "" ? "all" : each}
-            </button>
-          ))}
-        </div>
-      </div>
+      {!isAbsent(error) && (
+        <>
+          <Benchmark portfolios={all.filter((each) => portfolio === "" || portfolio === String(each.id))} />
+          <div class="head">
+            <h2>Positions</h2>
+            <div class="tabs" role="group" aria-label="Which positions">
+              {STATUSES.map((each) => (
+                <button key={each} aria-pressed={status === each} onClick={() => filter(place, { status: each })}>
+                  {each === "" ? "all" : each}
+                </button>
+              ))}
+            </div>
+          </div>
+        </>
+      )}
       {positions.value !== null && items.length === 0 && <p class="empty">No position. Signals of a day are traded while the exchange is open.</p>}
-      {items.map((position) => (
-        <PositionLine key={position.id} position={position} />
-      ))}
+      {items.length > 0 && <PositionTable positions={items} portfolios={all} />}
     </main>
   );
 }
@@ -54,7 +60,7 @@ interface CardProps {
 function Card({ portfolio, isChosen, choose }: CardProps) {
   return (
     <button class="card" aria-pressed={isChosen} onClick={() => choose(isChosen ? "" : String(portfolio.id))}>
-      <strong>{portfolio.name.replaceAll("_", " ")}</strong>
+      <strong>{portfolioName(portfolio)}</strong>
       <span class="big">{dollars(portfolio.current_value)}</span>
       <span class={portfolio.total_pnl < 0 ? "loss" : "gain"}>{change(portfolio.total_pnl_pct)}</span>
       <span class="quiet">

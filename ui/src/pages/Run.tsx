@@ -4,11 +4,11 @@ import { useMemo, useState } from "preact/hooks";
 
 import type { Connection } from "../api/follow";
 import { post } from "../api/client";
-import type { EventView, MachineView, RunStatus, RunView } from "../api/schema";
-import { attemptsOf, moves, standingAfter } from "../history";
+import type { EventView, RunStatus, RunView } from "../api/schema";
+import { attemptsOf, moves, standingAfter, statesOf } from "../history";
 import { useLoaded, useMachine, useNow, useRun } from "../hooks";
 import { Badge } from "../parts/Badge";
-import { History } from "../parts/History";
+import { History, Trace } from "../parts/History";
 import { Machine } from "../parts/Machine";
 import { Notice, Problem } from "../parts/Notice";
 import { Progress } from "../parts/Progress";
@@ -36,6 +36,9 @@ export function Run({ id, place, zone }: { id: number; place: Place; zone: Zone 
   const shown = at === "" ? moved.length : Math.min(Number(at), moved.length);
   const past = useMemo(() => upTo(run.events, moved[shown]), [run.events, moved, shown]);
   const attempts = useMemo(() => attemptsOf(past), [past]);
+  const whole = useLoaded<RunView>(status === null ? null : `/runs/${id}`, undefined, status?.state).value;
+  const isForeign = whole !== null && machine !== null && whole.registry !== machine.registry;
+  const states = useMemo(() => (isForeign ? statesOf(run.events) : (machine?.states ?? [])), [isForeign, run.events, machine]);
   const choose = (state: string) => filter(place, { phase: state });
   return (
     <main>
@@ -48,32 +51,45 @@ export function Run({ id, place, zone }: { id: number; place: Place; zone: Zone 
         {status !== null && <Steering id={id} status={status} after={() => setRound(round + 1)} />}
       </div>
       <Problem error={run.error} />
-      {status !== null && <Outcome status={status} zone={zone} />}
+      {status !== null && <Spoken status={status} />}
+      {status !== null && <Outcome status={status} events={run.events} />}
+      {isForeign && (
+        <Notice kind="warning">
+          This run was started with other phases than this server runs: it can be read here, but only a server with its phases can go on with it.
+        </Notice>
+      )}
       {status !== null && machine !== null && (
         <>
-          <Progress status={status} now={now} events={run.events} />
-          <Scrubber moves={moved} shown={shown} zone={zone} show={(count) => filter(place, { at: count === moved.length ? "" : String(count) })} />
-          <Machine
-            machine={machine}
-            standing={standingAfter(past, machine.states)}
-            attempts={countOf(attempts.map((attempt) => attempt.state))}
-            chosen={phase}
-            choose={choose}
-          />
+          <Progress status={status} now={now} events={run.events} zone={zone} />
+          {!isForeign && (
+            <section aria-labelledby="machine">
+              <div class="head">
+                <h2 id="machine">Where it is</h2>
+                <Scrubber moves={moved} shown={shown} zone={zone} show={(count) => filter(place, { at: count === moved.length ? "" : String(count) })} />
+              </div>
+              <Machine
+                machine={machine}
+                standing={standingAfter(past, machine.states)}
+                attempts={countOf(attempts.map((attempt) => attempt.state))}
+                chosen={phase}
+                choose={choose}
+              />
+            </section>
+          )}
           <section aria-labelledby="timeline">
             <h2 id="timeline">Time</h2>
-            <Timeline attempts={attempts} states={machine.states} now={shown < moved.length ? lastOf(past) : now} chosen={phase} choose={choose} />
+            <Timeline attempts={attempts} states={states} now={shown < moved.length ? lastOf(past) : now} chosen={phase} choose={choose} />
           </section>
           <Warnings status={status} zone={zone} />
           <History
             events={past}
-            states={machine.states}
+            states={states}
             zone={zone}
             errorsOnly={errors === "1"}
             setErrorsOnly={(only) => filter(place, { errors: only ? "1" : "" })}
             chosen={phase}
           />
-          <Details id={id} status={status} machine={machine} />
+          <Details results={status.results} params={whole?.params ?? {}} />
         </>
       )}
     </main>
@@ -127,18 +143,24 @@ function Steering({ id, status, after }: { id: number; status: RunStatus; after:
   );
 }
 
-function Outcome({ status, zone }: { status: RunStatus; zone: Zone }) {
-  if (status.error_message !== null) {
-    return (
-      <Notice kind="error">
-        <strong>{status.error_code}</strong> in “{status.phase_label}”: {status.error_message}
-      </Notice>
-    );
-  }
-  return status.completed_at === null ? null : (
-    <p class="quiet">
-      Completed <time dateTime={status.completed_at}>{instant(status.completed_at, zone)}</time>.
+/** Says a change of state to a screen reader: once each, and no counting steps. */
+function Spoken({ status }: { status: RunStatus }) {
+  return (
+    <p class="hidden" role="status">
+      {status.status === "running" ? `Now ${status.phase_label}` : `The run has ${status.status}`}
     </p>
+  );
+}
+
+function Outcome({ status, events }: { status: RunStatus; events: readonly EventView[] }) {
+  if (status.error_message === null) return null;
+  const isWanted = status.error_code === "cancelled";
+  const last = events.findLast((event) => event.dest === "failed");
+  return (
+    <div class={`notice ${isWanted ? "info" : "error"}`} role={isWanted ? "status" : "alert"}>
+      <strong>{status.error_code?.replaceAll("_", " ")}</strong> in “{status.phase_label}”: {status.error_message}
+      {last !== undefined && <Trace event={last} />}
+    </div>
   );
 }
 
@@ -160,17 +182,13 @@ function Warnings({ status, zone }: { status: RunStatus; zone: Zone }) {
   );
 }
 
-function Details({ id, status, machine }: { id: number; status: RunStatus; machine: MachineView }) {
-  const run = useLoaded<RunView>(`/runs/${id}`, undefined, status.updated_at).value;
+function Details({ results, params }: Pick<RunView, "results" | "params">) {
   return (
     <section aria-labelledby="details">
       <h2 id="details">Results and parameters</h2>
-      {run !== null && run.registry !== machine.registry && (
-        <Notice kind="warning">This run was started with other phases than this server runs.</Notice>
-      )}
       <div class="columns">
-        <Facts title="Results" facts={status.results} />
-        <Facts title="Parameters" facts={run?.params ?? {}} />
+        <Facts title="Results" facts={results} />
+        <Facts title="Parameters" facts={params} />
       </div>
     </section>
   );
@@ -184,10 +202,16 @@ function Facts({ title, facts }: { title: string; facts: Record<string, unknown>
         {Object.entries(facts).map(([name, value]) => (
           <div key={name}>
             <dt>{name.replaceAll("_", " ")}</dt>
-            <dd>{typeof value === "object" ? JSON.stringify(value) : String(value)}</dd>
+            <dd>{said(value)}</dd>
           </div>
         ))}
       </dl>
     </div>
   );
+}
+
+function said(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  const parts = Object.entries(value).map(([name, part]) => `${name.replaceAll("_", " ")} ${typeof part === "object" ? JSON.stringify(part) : String(part)}`);
+  return parts.join(", ") || "none";
 }

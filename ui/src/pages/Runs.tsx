@@ -11,6 +11,8 @@ import { duration, instant, type Zone } from "../words";
 
 const STATUSES = ["", "running", "completed", "failed"];
 const POLL_MS = 3_000;
+/** The results that say most, where a run has them. */
+const TOLD = ["comments_analyzed", "signals_created", "positions_opened"];
 
 export function Runs({ place, zone }: { place: Place; zone: Zone }) {
   const { status = "", before = "" } = place.filters;
@@ -30,7 +32,7 @@ export function Runs({ place, zone }: { place: Place; zone: Zone }) {
       </div>
       <Problem error={runs.error} />
       {runs.value !== null && <Table runs={runs.value.items} zone={zone} status={status} />}
-      <nav class="pages" aria-label="Pages">
+      <nav class="pages" aria-label="More runs">
         {before !== "" && <a href={addressOf([], { status })}>Newest</a>}
         {runs.value?.next_cursor != null && (
           <a href={addressOf([], { status, before: String(runs.value.next_cursor) })}>Older</a>
@@ -51,9 +53,13 @@ function Table({ runs, zone, status }: { runs: RunView[]; zone: Zone; status: st
           <tr>
             <th scope="col">Run</th>
             <th scope="col">Status</th>
-            <th scope="col">Where</th>
-            <th scope="col">Started</th>
-            <th scope="col" class="number">
+            <th scope="col" class="wide">
+              Where
+            </th>
+            <th scope="col" class="wide">
+              Started
+            </th>
+            <th scope="col" class="number wide">
               Active
             </th>
             <th scope="col">What became of it</th>
@@ -68,16 +74,16 @@ function Table({ runs, zone, status }: { runs: RunView[]; zone: Zone; status: st
               <td>
                 <Badge word={run.status} />
               </td>
-              <td>
+              <td class="wide">
                 {run.phase_label}{" "}
                 <small>
                   {run.progress_current}/{run.progress_total}
                 </small>
               </td>
-              <td>
+              <td class="wide">
                 <time dateTime={run.started_at}>{instant(run.started_at, zone)}</time>
               </td>
-              <td class="number">{duration(run.active_s)}</td>
+              <td class="number wide">{duration(run.active_s)}</td>
               <td class="what">{outcome(run)}</td>
             </tr>
           ))}
@@ -90,5 +96,6 @@ function Table({ runs, zone, status }: { runs: RunView[]; zone: Zone; status: st
 function outcome(run: RunView): string {
   if (run.error_message !== null) return `${run.error_code}: ${run.error_message}`;
   const found = Object.entries(run.results).filter(([, value]) => typeof value === "number");
-  return found.map(([name, value]) => `${String(value)} ${name.replaceAll("_", " ")}`).slice(0, 3).join(", ");
+  const told = TOLD.flatMap((name) => found.filter(([each]) => each === name));
+  return (told.length > 0 ? told : found.slice(0, 3)).map(([name, value]) => `${name.replaceAll("_", " ")}: ${String(value)}`).join(", ");
 }

@@ -5,8 +5,9 @@ import { useState } from "preact/hooks";
 import type { CommentView, PageCommentView, PagePositionView, PositionView, SignalView } from "../api/schema";
 import { useLoaded } from "../hooks";
 import { Badge } from "../parts/Badge";
+import { Fact } from "../parts/Fact";
 import { Problem } from "../parts/Notice";
-import { PositionLine } from "../parts/PositionLine";
+import { PositionTable } from "../parts/PositionTable";
 import { addressOf } from "../router";
 import { instant, percent, type Zone } from "../words";
 
@@ -45,22 +46,11 @@ export function Signal({ id, zone }: { id: number; zone: Zone }) {
       {own.length > 0 && (
         <section aria-labelledby="traded">
           <h2 id="traded">What was traded on it</h2>
-          {own.map((position) => (
-            <PositionLine key={position.id} position={position} />
-          ))}
+          <PositionTable positions={own} />
         </section>
       )}
       <Evidence comments={comments.value?.items ?? []} ticker={found?.ticker ?? ""} zone={zone} />
     </main>
-  );
-}
-
-function Fact({ name, value }: { name: string; value: string }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{value}</dd>
-    </div>
   );
 }
 

@@ -4,7 +4,7 @@ import type { ConfidencePoint, PageSignalView, SignalView } from "../api/schema"
 import { query } from "../api/client";
 import { useLoaded } from "../hooks";
 import { Badge } from "../parts/Badge";
-import { Problem } from "../parts/Notice";
+import { Absent } from "../parts/Absent";
 import { Sparkline } from "../parts/Sparkline";
 import { addressOf, filter, type Place } from "../router";
 import { count, percent } from "../words";
@@ -48,7 +48,7 @@ export function Signals({ place }: { place: Place }) {
           <input type="date" value={to} onInput={(event) => filter(place, { to: event.currentTarget.value, before: "" })} />
         </label>
       </form>
-      <Problem error={signals.error} />
+      <Absent what="signals" error={signals.error} />
       {signals.value !== null && items.length === 0 && (
         <p class="empty">No signal here. A run makes them where several people argue, or many lean, the same way.</p>
       )}

@@ -57,7 +57,7 @@ export function History({ events, states, zone, errorsOnly, setErrorsOnly, chose
   );
 }
 
-function Trace({ event }: { event: EventView }) {
+export function Trace({ event }: { event: EventView }) {
   const trace = traceback(event);
   if (trace === null) return null;
   return (

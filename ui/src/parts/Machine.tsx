@@ -2,10 +2,8 @@
 
 import type { MachineView, StateView } from "../api/schema";
 import { edgeKey, type Standing, TERMINAL } from "../history";
-
-const BOX = { width: 132, height: 64, gap: 36 };
-const FAILED = { top: 128, height: 40 };
-const MARGIN = 12;
+import { useMedia } from "../hooks";
+import { inAColumn, inARow, type Plan, type Rect } from "./plan";
 
 interface Props {
   readonly machine: MachineView;
@@ -32,104 +30,92 @@ const SAID: Readonly<Record<Look, string>> = {
   ahead: "not reached",
 };
 
+const TIPS = ["plain", "taken", "fell"] as const;
+
 export function Machine({ machine, standing, attempts, chosen, choose }: Props) {
+  const isNarrow = useMedia("(max-width: 760px)");
   const line = machine.states.filter((state) => state.state !== "failed");
   const failed = machine.states.find((state) => state.state === "failed");
-  const width = 2 * MARGIN + line.length * BOX.width + (line.length - 1) * BOX.gap;
-  const height = FAILED.top + FAILED.height + MARGIN;
-  const left = (index: number) => MARGIN + index * (BOX.width + BOX.gap);
+  const plan = (isNarrow ? inAColumn : inARow)(line.length);
+  const box = (state: StateView, rect: Rect) => (
+    <Box
+      key={state.state}
+      state={state}
+      rect={rect}
+      look={lookOf(state.state, standing)}
+      times={attempts.get(state.state) ?? 0}
+      isChosen={chosen === state.state}
+      choose={choose}
+    />
+  );
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="State machine">
-      <svg class="machine" viewBox={`0 0 ${width} ${height}`} style={{ minWidth: `${width * 0.72}px` }}>
+      <svg
+        class="machine"
+        viewBox={`0 0 ${plan.width} ${plan.height}`}
+        style={{ minWidth: `${isNarrow ? 0 : plan.width * 0.72}px`, maxWidth: `${plan.width * 1.3}px` }}
+      >
         <defs>
-          <marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
-            <path d="M0 0 8 4 0 8z" class="tip" />
-          </marker>
-        </defs>
-        {line.slice(1).map((state, index) => {
-          const before = line[index] as StateView;
-          const taken = standing.taken.has(edgeKey(before.state, state.state));
-          const y = MARGIN + BOX.height / 2;
-          return (
-            <path
-              key={state.state}
-              class={`edge ${taken ? "taken" : ""}`}
-              d={`M${left(index) + BOX.width} ${y}H${left(index + 1) - 2}`}
-              marker-end="url(#tip)"
-            />
-          );
-        })}
-        {line
-          .filter((state) => !TERMINAL.has(state.state))
-          .map((state) => (
-            <WaysDown key={state.state} state={state} left={left(line.indexOf(state))} standing={standing} />
+          {TIPS.map((tip) => (
+            <marker key={tip} id={tip} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto">
+              <path d="M0 0 8 4 0 8z" class={`tip ${tip}`} />
+            </marker>
           ))}
+        </defs>
         {line.map((state, index) => (
-          <Box
-            key={state.state}
-            state={state}
-            left={left(index)}
-            look={lookOf(state.state, standing)}
-            times={attempts.get(state.state) ?? 0}
-            isChosen={chosen === state.state}
-            choose={choose}
-          />
+          <Ways key={state.state} plan={plan} index={index} state={state.state} next={line[index + 1]?.state} standing={standing} />
         ))}
-        {failed && (
-          <Box
-            state={failed}
-            left={MARGIN}
-            top={FAILED.top}
-            width={width - 2 * MARGIN - BOX.width - BOX.gap}
-            height={FAILED.height}
-            look={lookOf("failed", standing)}
-            times={0}
-            isChosen={chosen === "failed"}
-            choose={choose}
-          />
-        )}
+        {line.map((state, index) => box(state, plan.boxes[index] as Rect))}
+        {failed && box(failed, plan.failed)}
       </svg>
     </div>
   );
 }
 
-/** From a phase down to failed, and up again by a resume. */
-function WaysDown({ state, left, standing }: { state: StateView; left: number; standing: Standing }) {
-  const [top, bottom] = [MARGIN + BOX.height, FAILED.top - 2];
-  const fell = standing.taken.has(edgeKey(state.state, "failed"));
-  const rose = standing.taken.has(edgeKey("failed", state.state));
-  const x = left + BOX.width / 2;
+interface WaysProps {
+  readonly plan: Plan;
+  readonly index: number;
+  readonly state: string;
+  readonly next: string | undefined;
+  readonly standing: Standing;
+}
+
+/** The ways out of a phase: onward, down to failed, and up again by a resume. */
+function Ways({ plan, index, state, next, standing }: WaysProps) {
+  if (TERMINAL.has(state) || next === undefined) return null;
+  const way = (path: string, source: string, dest: string, taken: string) => {
+    const tip = standing.taken.has(edgeKey(source, dest)) ? taken : "plain";
+    return <path class={`edge ${tip}`} d={path} marker-end={`url(#${tip})`} />;
+  };
   return (
     <>
-      <path class={`edge down ${fell ? "fell" : ""}`} d={`M${x - 10} ${top}V${bottom}`} marker-end="url(#tip)" />
-      <path class={`edge up ${rose ? "taken" : ""}`} d={`M${x + 10} ${bottom}V${top + 2}`} marker-end="url(#tip)" />
+      {way(plan.onward(index), state, next, "taken")}
+      {way(plan.down(index), state, "failed", "fell")}
+      {way(plan.up(index), "failed", state, "taken")}
     </>
   );
 }
 
 interface BoxProps {
   readonly state: StateView;
-  readonly left: number;
-  readonly top?: number;
-  readonly width?: number;
-  readonly height?: number;
+  readonly rect: Rect;
   readonly look: Look;
   readonly times: number;
   readonly isChosen: boolean;
   readonly choose: (state: string) => void;
 }
 
-function Box({ state, left, top = MARGIN, width = BOX.width, height = BOX.height, look, times, isChosen, choose }: BoxProps) {
+function Box({ state, rect, look, times, isChosen, choose }: BoxProps) {
   const toggle = () => choose(isChosen ? "" : state.state);
-  const lines = wrapped(state.label, Math.floor(width / 7.6));
-  const first = top + height / 2 + 4.5 - ((lines.length - 1) * 16) / 2;
+  const lines = wrapped(state.label, Math.floor(rect.width / 7.6));
+  const first = rect.top + rect.height / 2 + 4.5 - ((lines.length - 1) * 16) / 2;
   return (
     <g
       class={`state ${look} ${isChosen ? "chosen" : ""}`}
       role="button"
-      tabIndex={0}
+      tabindex={0} // an attribute of SVG counts only in lower case
       aria-pressed={isChosen}
-      aria-label={`${state.label}: ${SAID[look]}${times > 1 ? `, entered ${times} times` : ""}`}
+      aria-label={`${state.label}${times > 1 ? ` ×${times}` : ""}: ${SAID[look]}`}
       onClick={toggle}
       onKeyDown={(event) => {
         if (event.key !== "Enter" && event.key !== " ") return;
@@ -137,14 +123,14 @@ function Box({ state, left, top = MARGIN, width = BOX.width, height = BOX.height
         toggle();
       }}
     >
-      <rect x={left} y={top} width={width} height={height} rx="10" />
+      <rect x={rect.left} y={rect.top} width={rect.width} height={rect.height} rx="10" />
       {lines.map((line, index) => (
-        <text key={line} x={left + width / 2} y={first + index * 16} text-anchor="middle">
-          {line}
+        <text key={line} x={rect.left + rect.width / 2} y={first + index * 16} text-anchor="middle">
+          {`${line} `}
         </text>
       ))}
       {times > 1 && (
-        <text class="times" x={left + width - 8} y={top + 14} text-anchor="end">
+        <text class="times" x={rect.left + rect.width - 8} y={rect.top + 14} text-anchor="end">
           ×{times}
         </text>
       )}

@@ -2,9 +2,16 @@
 
 import type { EventView, RunStatus } from "../api/schema";
 import { moves } from "../history";
-import { count, duration } from "../words";
+import { count, duration, instant, type Zone } from "../words";
 
-export function Progress({ status, now, events }: { status: RunStatus; now: number; events: readonly EventView[] }) {
+interface Props {
+  readonly status: RunStatus;
+  readonly now: number;
+  readonly events: readonly EventView[];
+  readonly zone: Zone;
+}
+
+export function Progress({ status, now, events, zone }: Props) {
   const { progress_current: phase, progress_total: phases, step_current: step, step_total: steps } = status;
   const running = status.status === "running";
   return (
@@ -17,6 +24,14 @@ export function Progress({ status, now, events }: { status: RunStatus; now: numb
           phase {phase} of {phases}
         </span>
         {running && step !== null && <Steps status={status} now={now} events={events} />}
+        <span class="quiet last">
+          started <time dateTime={status.started_at}>{instant(status.started_at, zone)}</time>
+          {!running && (
+            <>
+              , ended <time dateTime={status.updated_at}>{instant(status.updated_at, zone)}</time>
+            </>
+          )}
+        </span>
       </p>
       <progress
         max={phases}
@@ -27,7 +42,7 @@ export function Progress({ status, now, events }: { status: RunStatus; now: numb
   );
 }
 
-function Steps({ status, now, events }: { status: RunStatus; now: number; events: readonly EventView[] }) {
+function Steps({ status, now, events }: Omit<Props, "zone">) {
   const step = status.step_current ?? 0;
   const entered = moves(events).at(-1);
   const seconds = entered === undefined ? 0 : Math.max(1, (now - Date.parse(entered.at)) / 1000);

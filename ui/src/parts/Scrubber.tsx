@@ -17,7 +17,7 @@ export function Scrubber({ moves, shown, zone, show }: Props) {
   return (
     <label class="scrubber">
       <span>
-        Step {shown} of {moves.length}: {last?.trigger} <span class="quiet">{said}</span>
+        {shown === moves.length ? "Now" : "Back then"}, after step {shown} of {moves.length} <span class="quiet">({last?.trigger}{shown < moves.length && `, ${said}`})</span>
       </span>
       <input
         type="range"

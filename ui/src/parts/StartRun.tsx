@@ -36,13 +36,15 @@ export function StartRun() {
         <label>
           Source
           <input
-            placeholder="as the server is set"
+            placeholder="sample, archive:/path, reddit"
             list="sources"
+            class="long"
             onInput={(event) => say("source", event.currentTarget.value)}
           />
           <datalist id="sources">
             <option value="sample" />
             <option value="reddit" />
+            <option value="archive:" label="archive:PATH[,PATH...], posts and comments as NDJSON, .zst or .gz, read by the server" />
           </datalist>
         </label>
         <label>
@@ -66,6 +68,7 @@ export function StartRun() {
           {waiting ? "Starting…" : "Start"}
         </button>
       </form>
+      <p class="quiet">What is left empty is as the server is set. An archive is a path on the server's machine: archive:/path/posts.zst,/path/comments.zst</p>
       <Problem error={error} />
     </section>
   );
