@@ -135,7 +135,7 @@ def _set_aside(conn: sqlite3.Connection, ctx: Context) -> int:
     if found:
         ctx.warn(
             "comments_set_aside",
-            f"{found} comments speak to a model instead of to people; they count for nothing",
+            f"{found} of the comments give a model orders; nobody read them, and they count for nothing",
             comments=found,
         )
     return found
