@@ -19,7 +19,7 @@ from phases.analyzers.text import clean
 from phases.analyzers.tickers import extract
 from phases.annotations import MAX_SUMMARY_CHARS, SET_ASIDE
 from tests.injection.corpus import Attack, attacks
-from tests.injection.world import Verdict, gullible, verdicts
+from tests.injection.world import Verdict, analyzed, gullible, verdicts
 from tests.models.asking import analyzer
 from tests.models.server import ModelServer, model_server
 
@@ -140,6 +140,18 @@ def test_the_clean_twins_are_never_set_aside(
 ) -> None:
     assert {each.twin.analyzer for each in embedded} == {NAME}
     assert {each.twin.analyzer for each in obeying[0]} == {"llm:m-1/1"}
+
+
+@pytest.mark.parametrize(("author", "fires"), [({"author": "u_one"}, False), ({}, True)])
+def test_one_author_with_all_attacks_and_a_model_that_obeys_fires_no_signal(
+    author: dict[str, str], fires: bool
+) -> None:
+    scenes = [attack.scene for attack in attacks()]
+
+    with model_server(gullible) as server, analyzed(analyzer(server), scenes, **author) as rows:
+        signals = rows.all("SELECT ticker FROM signals")
+
+    assert bool(signals) == fires
 
 
 # --- figures ---

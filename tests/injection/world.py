@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from phases.analyze_comments import analyze_comments
 from phases.analyzers.lexicon import annotate
+from phases.detect_signals import detect_signals
 from phases.tools import Analyzer, Excerpt
 from tests.injection.corpus import Attack, Scene, attacks
 from tests.models.characters import answered, honest
@@ -40,16 +41,24 @@ class Verdict:
 
 def verdicts(analyzer: Analyzer, scenes: Iterable[Scene]) -> list[Verdict]:
     """Return what phase 3 makes of scenes, each one a post of its own, all in one run."""
+    with analyzed(analyzer, scenes) as rows:
+        return stored(rows)
+
+
+@contextmanager
+def analyzed(analyzer: Analyzer, scenes: Iterable[Scene], **columns: Any) -> Generator[Rows]:
+    """Have scenes analysed and signals detected; `columns` are those of every comment."""
     with closing(open_database()) as conn:
         rows = Rows(conn)
         for number, scene in enumerate(scenes):
             post_id = rows.post(f"p{number}", title=scene.title, image_analysis=scene.image)
             parent_id = rows.comment(f"a{number}", post_id=post_id, body=scene.parent)
-            rows.comment(
-                f"c{number}", post_id=post_id, picked=1, body=scene.body, parent_comment_id=parent_id
-            )
-        analyze_comments(conn, build_ctx(conn, build_tools(analyzer=analyzer)))
-        return stored(rows)
+            its: dict[str, Any] = {"picked": 1, "body": scene.body, "parent_comment_id": parent_id, **columns}
+            rows.comment(f"c{number}", post_id=post_id, **its)
+        ctx = build_ctx(conn, build_tools(analyzer=analyzer))
+        analyze_comments(conn, ctx)
+        detect_signals(conn, ctx)
+        yield rows
 
 
 def stored(rows: Rows) -> list[Verdict]:
