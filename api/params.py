@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from api import plugins
 from api.model import model_problem
 from api.settings import Settings, instant
 from statemachine.clock import stamp
@@ -22,6 +23,9 @@ MAX_PARAMS: Final = 100
 RESERVED: Final = ("subreddit", "source", "analyzer", "prices", "options")
 ARCHIVE: Final = "archive:"
 CSV: Final = "csv:"
+SOURCES: Final = ("sample", "reddit")
+ANALYZERS: Final = ("lexicon", "llm")
+PRICES: Final = ("sample", "yfinance", "schwab")
 
 
 class BadParam(ValueError):
@@ -91,7 +95,14 @@ def _source(named: str, settings: Settings) -> str:
         return ARCHIVE + ",".join(str(path) for path in paths)
     if named == "reddit":
         _check_reddit(settings)
+    if named not in SOURCES:
+        _check_plugin("source", "sources", named)
     return named
+
+
+def _check_plugin(where: str, kind: plugins.Kind, named: str) -> None:
+    if problem := plugins.problem(kind, named):
+        raise BadParam(where, problem)
 
 
 def _check_reddit(settings: Settings) -> None:
@@ -126,11 +137,15 @@ def _check_archives(paths: list[Path]) -> None:
 def _analyzer(named: str, settings: Settings) -> str:
     if named == "llm" and (problem := model_problem(settings)):
         raise BadParam("analyzer", problem)
+    if named not in ANALYZERS:
+        _check_plugin("analyzer", "analyzers", named)
     return named
 
 
 def _prices(named: str) -> str:
     if not named.startswith(CSV):
+        if named not in PRICES:
+            _check_plugin("prices", "prices", named)
         return named
     path = Path(named.removeprefix(CSV))
     if not path.is_file():

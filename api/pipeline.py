@@ -1,4 +1,4 @@
-"""Loading the list of phases that the setting `PHASES` names."""
+"""Loading the list of phases that the setting `PHASES` names: a module's, or a plug-in's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
+from api.plugins import PluginBroken, find
 from api.settings import SettingsError
 from statemachine.errors import RegistryError
 from statemachine.registry import Registry
@@ -26,12 +27,14 @@ class Pipeline:
 
 
 def load_pipeline(spec: str) -> Pipeline:
-    """Import `module:attribute`; the current directory counts as importable.
+    """Import `module:attribute`, or what the plug-in of that name points to.
+
+    The current directory counts as importable.
 
     Raises:
         SettingsError: One sentence about what is missing or wrong.
     """
-    module_name, _, attribute = spec.partition(":")
+    module_name, _, attribute = _target(spec).partition(":")
     module = _module(module_name, spec)
     if not hasattr(module, attribute):
         raise SettingsError(f"PHASES={spec}: the module {module_name} has no {attribute}")
@@ -40,6 +43,15 @@ def load_pipeline(spec: str) -> Pipeline:
     except RegistryError as error:
         raise SettingsError(f"PHASES={spec}: {error}") from error
     return Pipeline(module_name, registry, _schema(module, spec))
+
+
+def _target(spec: str) -> str:
+    if ":" in spec:
+        return spec
+    try:
+        return find("phases", spec).target
+    except PluginBroken as error:
+        raise SettingsError(f"PHASES={spec}: {error}; or say module:attribute") from error
 
 
 def _module(name: str, spec: str) -> ModuleType:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
-from api.params import CSV
+from api import plugins
+from api.params import CSV, PRICES
 from api.settings import Settings
 from phases.chains.schwab import SchwabChains
 from phases.prices.csv import CsvPrices
@@ -33,9 +34,18 @@ def build_prices(name: str, settings: Settings, calendar: Calendar) -> Prices:
         return CsvPrices(Path(name.removeprefix(CSV)), calendar)
     if name == "sample":
         return SamplePrices(calendar)
+    if name not in PRICES:
+        return _plugged(name, calendar)
     if problem := price_problem(name, settings):
         raise PricesUnavailable(problem)
     return _schwab(settings, calendar) if name == "schwab" else _yahoo(settings, calendar)
+
+
+def _plugged(name: str, calendar: Calendar) -> Prices:
+    try:
+        return cast("Prices", plugins.make("prices", name, calendar))
+    except plugins.PluginBroken as error:
+        raise PricesUnavailable(str(error)) from error
 
 
 def build_schwab_chains(settings: Settings) -> SchwabChains:

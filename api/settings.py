@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote, quote_plus, urlsplit
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -29,6 +30,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from api.plugins import NAME, NAMED, Kind, names
 
 PREFIX: Final = "PHASELINE_"
 DEFAULT_CONFIG: Final = Path("phaseline.toml")
@@ -69,15 +72,42 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _one_of(kind: Kind, ours: str, said: str) -> AfterValidator:
+    """Take one of ours, a pattern, or what a plug-in offers; the sentence lists both."""
+
+    def check(value: str) -> str:
+        if re.fullmatch(ours, value):
+            return value
+        offered = names(kind)
+        if value.partition(":")[0] in offered:
+            return value
+        plugged = f" or, by plug-ins, {', '.join(offered)}" if offered else ""
+        raise ValueError(f"there is {said}{plugged}, and nothing of that name")
+
+    return AfterValidator(check)
+
+
+_PHASES: Final = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
+_SOURCES: Final = r"sample|reddit|archive:[^,\x00-\x1f]+(,[^,\x00-\x1f]+)*"
+_PRICES: Final = r"sample|yfinance|schwab|csv:[^\x00-\x1f]+"
+_ANALYZERS: Final = "lexicon|llm"
 Seconds = Annotated[float, Field(gt=0, le=YEAR_S, allow_inf_nan=False)]
 Grace = Annotated[float, Field(ge=0, le=YEAR_S, allow_inf_nan=False)]
+PhasesName = Annotated[
+    str,
+    StringConstraints(pattern=rf"^({_PHASES}|{NAME})$", max_length=4096),
+    _one_of("phases", _PHASES, "module:attribute"),
+]
 Subreddit = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{2,21}$")]
 SourceName = Annotated[
     str,
-    StringConstraints(pattern=r"^(sample|reddit|archive:[^,\x00-\x1f]+(,[^,\x00-\x1f]+)*)$", max_length=4096),
+    StringConstraints(pattern=rf"^({_SOURCES}|{NAMED})$", max_length=4096),
+    _one_of("sources", _SOURCES, "sample, archive:PATH[,PATH...] and reddit"),
 ]
 PricesName = Annotated[
-    str, StringConstraints(pattern=r"^(sample|yfinance|schwab|csv:[^\x00-\x1f]+)$", max_length=4096)
+    str,
+    StringConstraints(pattern=rf"^({_PRICES}|{NAMED})$", max_length=4096),
+    _one_of("prices", _PRICES, "sample, csv:PATH, yfinance and schwab"),
 ]
 OptionsName = Annotated[
     str,
@@ -85,7 +115,11 @@ OptionsName = Annotated[
         pattern=r"^(none|sample|schwab|csv:[^,\x00-\x1f]+(,[^,\x00-\x1f]+)*)$", max_length=4096
     ),
 ]
-AnalyzerName = Literal["lexicon", "llm"]
+AnalyzerName = Annotated[
+    str,
+    StringConstraints(pattern=rf"^({_ANALYZERS}|{NAMED})$", max_length=4096),
+    _one_of("analyzers", _ANALYZERS, "lexicon and llm"),
+]
 Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -99,10 +133,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, validate_default=False)
 
     db: Path = Field(Path("data/phaseline.db"), description="the SQLite file")
-    phases: str = Field(
+    phases: PhasesName = Field(
         "phases:PHASES",
-        pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$",
-        description="module:attribute of the list of phases to run",
+        description="module:attribute of the list of phases to run, or a plug-in's name",
     )
     soft_limit_s: Seconds = Field(1800, description="seconds of active time until a warning")
     hard_limit_s: Seconds = Field(3600, description="seconds of active time until the run fails")
@@ -116,11 +149,15 @@ class Settings(BaseSettings):
     )
     port: int = Field(8000, ge=0, le=MAX_PORT, description="port to listen on; 0 = any free one")
     token: Secret | None = Field(None, description="what every request has to bring as its bearer token")
-    source: SourceName = Field("sample", description="sample, archive:PATH[,PATH...] or reddit")
+    source: SourceName = Field(
+        "sample", description="sample, archive:PATH[,PATH...], reddit or a plug-in's name[:ARGUMENT]"
+    )
     subreddit: Subreddit = Field(
         "wallstreetbets", description="the subreddit to read: 2 to 21 letters, digits, _"
     )
-    analyzer: AnalyzerName = Field("lexicon", description="lexicon (embedded, offline) or llm")
+    analyzer: AnalyzerName = Field(
+        "lexicon", description="lexicon (embedded, offline), llm or a plug-in's name[:ARGUMENT]"
+    )
     llm_base_url: Url | None = Field(None, description="address of any OpenAI-compatible server")
     llm_model: Word | None = Field(None, description="the model to ask")
     llm_api_key: Secret | None = Field(None, description="the key for that server")
@@ -142,7 +179,9 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[Word, ...], BeforeValidator(_split)] = Field(
         LOOPBACK_HOSTS, min_length=1, description="Host names to answer to, with any port unless one is said"
     )
-    prices: PricesName = Field("sample", description="sample, csv:PATH, yfinance or schwab")
+    prices: PricesName = Field(
+        "sample", description="sample, csv:PATH, yfinance, schwab or a plug-in's name[:ARGUMENT]"
+    )
     options: OptionsName | None = Field(
         None, description="none, sample, csv:PATH[,PATH...] or schwab; by default the sample's own, else none"
     )

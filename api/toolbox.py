@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from secrets import SystemRandom
-from typing import Final
+from typing import Final, cast
 
+from api import plugins
 from api.model import hider, host_of, model_problem
 from api.params import ARCHIVE, CSV
 from api.price_sources import build_prices, build_schwab_chains
@@ -42,7 +43,6 @@ from phases.tools import (
 from statemachine.clock import SystemClock
 from statemachine.contract import Json
 
-ANALYZERS: Final = ("lexicon", "llm")
 Keyed = Callable[[str], str]
 """A keyed hash, from a text to a word that nobody without the key can foresee."""
 CHAINS: Final[Mapping[str, Callable[[Calendar], OptionChains]]] = {
@@ -70,10 +70,12 @@ def build_analyzer(name: str, settings: Settings, *, keyed: Keyed) -> Analyzer:
     """Return the analyser of that name; raises `AnalyzerUnavailable`."""
     if name == "llm":
         return _model(settings, keyed)
-    if name != "lexicon":
-        known = ", ".join(ANALYZERS)
-        raise AnalyzerUnavailable(f"the analyzer {name} is not part of this version; it has {known}")
-    return LexiconAnalyzer()
+    if name == "lexicon":
+        return LexiconAnalyzer()
+    try:
+        return cast("Analyzer", plugins.make("analyzers", name))
+    except plugins.PluginBroken as error:
+        raise AnalyzerUnavailable(f"{error}; Phaseline itself has lexicon, llm") from error
 
 
 def _model(of: Settings, keyed: Keyed) -> Analyzer:
@@ -114,9 +116,12 @@ def _source(name: str, settings: Settings) -> Source:
         return ArchiveSource(name.removeprefix(ARCHIVE).split(","))
     if name == "reddit":
         return _reddit(settings)
-    if name != "sample":
-        raise SourceUnavailable(f"the source {name} is unknown; use sample, archive:PATH or reddit")
-    return SampleSource()
+    if name == "sample":
+        return SampleSource()
+    try:
+        return cast("Source", plugins.make("sources", name))
+    except plugins.PluginBroken as error:
+        raise SourceUnavailable(f"{error}; Phaseline itself has sample, archive:PATH, reddit") from error
 
 
 def _reddit(settings: Settings) -> RedditSource:

@@ -1,4 +1,4 @@
-"""`phaseline doctor`: can this machine run an analysis?"""
+"""`phaseline doctor`: can this machine run an analysis, and what would a bug report have to say?"""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import click
 
+from api import plugins
 from api.cli.exits import Exit
 from api.cli.options import json_option, settings, settings_flags
 from api.cli.text import as_json, put, put_table
@@ -45,12 +46,14 @@ class Finding:
 def doctor(as_json_: bool) -> Exit:
     """Check that this machine can run an analysis.
 
-    Looks at Python, SQLite, the phases, the database, its folder and the model; exits with 1 if it can't.
+    Looks at Python, SQLite, the phases, the database, its folder, the model and the plug-ins; exits with 1 if
+    it can't. What it writes holds no secret, so that a bug report can have it whole.
     """
     of = settings()
     redact = redactor(of.secrets())
     checked = {name: check(of) for name, check in CHECKS.items()}
     found = [Finding(name, grade, redact(said)) for name, (grade, said) in checked.items()]
+    found += [Finding(each.check, each.grade, redact(each.said)) for each in _plugins(of)]
     if as_json_:
         put(as_json([asdict(each) for each in found]))
     else:
@@ -159,6 +162,28 @@ def _calendar(_of: Settings) -> tuple[Grade, str]:
     from phases.calendar import coverage  # noqa: PLC0415  # the same
 
     return "ok", coverage()
+
+
+def _plugins(of: Settings) -> Iterator[Finding]:
+    """Yield how each plug-in is; a broken one fails the check only where a setting asks for it."""
+    in_use = dict(zip(plugins.KINDS, (of.phases, of.source, of.analyzer, of.prices), strict=True))
+    scanned = plugins.scan()
+    for plugin in scanned.plugins:
+        asked_for = in_use[plugin.kind].partition(":")[0] == plugin.name
+        problem = plugins.problem(plugin.kind, plugin.name) or _unreachable(plugin)
+        grade: Grade = "ok" if problem is None else "fail" if asked_for else "warn"
+        said = f"{plugin.package}, {plugin.target}"
+        yield Finding(f"{plugin.kind} {plugin.name}", grade, problem or said)
+    for said in scanned.unreadable:
+        yield Finding("plug-ins", "warn", said)
+
+
+def _unreachable(plugin: plugins.Plugin) -> str | None:
+    if not plugins.fits(plugin.name):
+        return f"{plugin} can't be asked for: a name is small letters, digits, - and _"
+    if plugin.name in plugins.OURS:
+        return f"{plugin} can't be asked for: Phaseline has that name for its own"
+    return None
 
 
 CHECKS: Final[Mapping[str, Callable[[Settings], tuple[Grade, str]]]] = {
