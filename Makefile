@@ -22,7 +22,7 @@ demo: install ## Install what is needed, run the bundled sample and show what it
 	$(BIN)/phaseline demo
 
 test: $(STAMPS)/test check ## Run every check and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 install: $(STAMPS)/install ## Make .venv with the locked dependencies and phaseline itself
 

@@ -41,7 +41,7 @@ def send(base_url: str, *, times: int = 1, timeout_s: float = 5.0) -> list[Recei
         (Response(body=gzip.compress(b" " * 10**7), headers={"Content-Encoding": "gzip"}), "unreachable"),
         (Response(status=99), "unreachable"),
     ],
-    ids=str,
+    ids=["hang", "drip", "endless", "endless error", "dripping error", "cut", "bomb", "no status"],
 )
 def test_no_reply_takes_longer_or_is_larger_than_an_answer(response: Response, outcome: str) -> None:
     with model_server(always(response)) as server, pytest.raises(NoReply, match=outcome):
