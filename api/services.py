@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
 from typing import Final
 
+from api.metrics import History
 from api.params import Asked, BadParam, pin
 from api.pipeline import Pipeline
 from api.settings import Settings
@@ -35,6 +36,7 @@ class Services:
         self.clock = clock
         self.closing = False
         """Whether the server is stopping: event streams end, new ones end at once."""
+        self.history = History(pipeline.registry.states)
         self._runner = runner
         self._owns_runner = runner is None
         self._is_open = False
@@ -118,6 +120,11 @@ class Services:
         finally:
             self._wakes.discard(wake)
             unsubscribe()
+
+    @property
+    def streams(self) -> int:
+        """How many event streams are open."""
+        return len(self._wakes)
 
     def end_streams(self) -> None:
         """Let every event stream end; safe in a signal handler."""

@@ -34,5 +34,11 @@ def get_readiness(services: Shared) -> Response:
 def get_metrics(services: Shared) -> Response:
     """Return figures in the text format of Prometheus."""
     with services.reading() as reader:
-        text = prometheus(reader, services.runner.readiness())
+        text = prometheus(
+            reader,
+            services.history,
+            services.runner.readiness(),
+            db=services.runner.db,
+            streams=services.streams,
+        )
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
