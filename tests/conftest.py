@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,6 +22,16 @@ settings.load_profile("house")
 
 _MEMORY = Path("/dev/shm")
 """Where present, a file system without a disk: the engine syncs every commit, and tests make many."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a report of hostile text through the pipe of the processes that share the tests: it is UTF-8."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 def _is_the_engines(file: Path) -> bool:
