@@ -13,7 +13,7 @@ LOCK   := $(UV) pip compile pyproject.toml requirements/run.in --universal --pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test install check diagrams page page-test bench train accuracy coverage soak lock sbom clean
+.PHONY: help demo test install check diagrams page page-test pictures bench train accuracy coverage soak lock sbom clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -40,6 +40,9 @@ diagrams: install ## Draw the diagrams again from the one table
 
 page: ## Build the page anew from ui/ (needs Node; what it makes is kept in api/ui)
 	cd ui && npm ci && npm run types && npm test && npm run build
+
+pictures: $(STAMPS)/test ## Take a picture of every page in both themes (dist/pictures; four are kept in docs/pictures)
+	cd ui && npm ci && npm run pictures
 
 page-test: $(STAMPS)/test ## Check the page and drive it in a real browser (needs Node and Chromium)
 	cd ui && npm ci && npm run check && npm test && npm run fresh && npm run browse

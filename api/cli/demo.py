@@ -23,6 +23,8 @@ from api.cli.report import put_report
 from api.cli.text import as_json, put, say
 
 DB: Final = Path("data/demo.db")
+PAGE: Final = "http://127.0.0.1:8000/ui/"
+"""Where `phaseline serve` shows it, unless its settings say otherwise."""
 LOOK_S: Final = 0.1
 END_S: Final = 60.0
 FIXED: Final[Mapping[str, str]] = {
@@ -67,6 +69,7 @@ def demo(as_json_: bool) -> Exit:
         put("path: " + " -> ".join(path))
         put_report(status, signals, positions)
         put(f"database: {DB}")
+        put(f"to look at it on the page: phaseline serve --db {DB}, then open {PAGE}")
     return exit_code(status)
 
 

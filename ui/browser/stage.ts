@@ -20,7 +20,7 @@ export async function failed(server: Server, message?: string): Promise<number> 
 export async function working(server: Server): Promise<number> {
   server.shut();
   const id = await server.run({ "3": "wait" });
-  await server.until(id, (status) => (status.step_current ?? 0) > 1);
+  await server.until(id, (status) => status.state === "analyzing_comments" && (status.step_current ?? 0) > 1);
   return id;
 }
 

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 
 import type { EventView, StateView } from "../src/api/schema";
-import { attemptsOf, isError, standingAfter, why } from "../src/history";
+import { attemptsOf, isError, standingAfter, statesOf, why } from "../src/history";
+import { barsOf } from "../src/parts/Timeline";
 
 let seq = 0;
 
@@ -47,4 +48,21 @@ test("a failed run shows the phase that it failed in, and what was done before i
 
   expect(standing.failedIn).toBe("two");
   expect([...standing.done]).toEqual(["one"]);
+});
+
+test("attempts too close together to be seen apart share a bar", () => {
+  const attempt = (begins: number, ends: number | null) => ({ state: "one", attempt: 1, begins, ends, how: "failed" as const });
+
+  const bars = barsOf([attempt(0, 1), attempt(2, 3), attempt(100, null)], 200, 10);
+
+  expect(bars.map((bar) => [bar.begins, bar.ends, bar.said])).toEqual([
+    [0, 3, "2 attempts, the last one: failed"],
+    [100, 200, "attempt 1: failed"],
+  ]);
+});
+
+test("a run of phases that this server does not know is told by its own history", () => {
+  const events = [event("start", "", "dig_deep"), event("advance", "dig_deep", "completed")];
+
+  expect(statesOf(events).map((state) => state.label)).toEqual(["dig deep", "completed"]);
 });

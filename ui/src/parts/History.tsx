@@ -15,7 +15,7 @@ interface Props {
   readonly chosen: string;
 }
 
-const PAGE = 200;
+const PAGE = 100;
 
 export function History({ events, states, zone, errorsOnly, setErrorsOnly, chosen }: Props) {
   const [shown, setShown] = useState(PAGE);

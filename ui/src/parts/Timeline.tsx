@@ -19,6 +19,33 @@ const ENDED: Readonly<Record<Attempt["how"], string>> = {
   running: "running",
 };
 
+/** The thinnest bar is this part of the whole; attempts that are closer together than that share one. */
+const FINEST = 250;
+
+interface Bar {
+  readonly begins: number;
+  readonly ends: number;
+  readonly how: Attempt["how"];
+  readonly said: string;
+}
+
+export function barsOf(attempts: readonly Attempt[], now: number, finest: number): Bar[] {
+  const bars: { attempts: Attempt[]; begins: number; ends: number }[] = [];
+  for (const attempt of attempts) {
+    const ends = attempt.ends ?? now;
+    const last = bars.at(-1);
+    if (last !== undefined && ends - last.begins < finest) {
+      last.attempts.push(attempt);
+      last.ends = ends;
+    } else bars.push({ attempts: [attempt], begins: attempt.begins, ends });
+  }
+  return bars.map(({ attempts: own, begins, ends }) => {
+    const last = own.at(-1) as Attempt;
+    const said = own.length === 1 ? `attempt ${last.attempt}` : `${own.length} attempts, the last one`;
+    return { begins, ends, how: last.how, said: `${said}: ${ENDED[last.how]}` };
+  });
+}
+
 export function Timeline({ attempts, states, now, chosen, choose }: Props) {
   const first = attempts[0];
   if (first === undefined) return <p class="empty">Nothing has happened yet.</p>;
@@ -47,19 +74,17 @@ export function Timeline({ attempts, states, now, chosen, choose }: Props) {
                 </button>
               </th>
               <td class="bars">
-                {own.map((attempt) => (
+                {barsOf(own, now, span / FINEST).map((bar) => (
                   <span
-                    key={attempt.begins}
-                    class={`bar ${attempt.how}`}
+                    key={bar.begins}
+                    class={`bar ${bar.how}`}
                     style={{
-                      left: `${((attempt.begins - first.begins) / span) * 100}%`,
-                      width: `${Math.max(0.4, (((attempt.ends ?? now) - attempt.begins) / span) * 100)}%`,
+                      left: `${((bar.begins - first.begins) / span) * 100}%`,
+                      width: `${Math.max(100 / FINEST, ((bar.ends - bar.begins) / span) * 100)}%`,
                     }}
-                    title={`attempt ${attempt.attempt}: ${ENDED[attempt.how]}`}
+                    title={bar.said}
                   >
-                    <span class="hidden">
-                      attempt {attempt.attempt}: {ENDED[attempt.how]},
-                    </span>
+                    <span class="hidden">{bar.said},</span>
                   </span>
                 ))}
               </td>

@@ -1,0 +1,84 @@
+/** `npm run measure`: how light the page is and how smooth it stays; prints a table, asserts nothing. */
+
+import type { Browser, Page } from "playwright-core";
+
+import { launch, watched } from "./browser";
+import { Server } from "./server";
+import { failed, weeks } from "./stage";
+
+const ROUNDS = 5;
+/** Writes down every task that holds the page's thread for longer than 50 ms, from the first script on. */
+const LISTEN = `window.tasks = []; new PerformanceObserver((list) => list.getEntries().forEach((task) => window.tasks.push(task.duration)))
+  .observe({ type: "longtask", buffered: true })`;
+
+function middle(values: readonly number[]): number {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? NaN;
+}
+
+async function longest(page: Page): Promise<number> {
+  const tasks = (await page.evaluate("window.tasks")) as number[];
+  return Math.max(0, ...tasks);
+}
+
+interface Visit {
+  readonly usefulMs: number;
+  readonly requests: number;
+  readonly bytes: number;
+  readonly longestMs: number;
+}
+
+/** Opens an address in a new browser profile until a text is seen, then goes through it. */
+async function visit(browser: Browser, url: string, text: string, through: (page: Page) => Promise<void>): Promise<Visit> {
+  const { page } = await watched(browser, new URL(url).origin);
+  await page.addInitScript(LISTEN);
+  const sizes: Promise<number>[] = [];
+  page.on("requestfinished", (request) => sizes.push(request.sizes().then((size) => size.responseBodySize)));
+  const began = performance.now();
+  await page.goto(url, { waitUntil: "commit" });
+  await page.getByText(text).first().waitFor();
+  const usefulMs = performance.now() - began;
+  const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  const requests = sizes.length;
+  await through(page);
+  const found = { usefulMs, requests, bytes, longestMs: await longest(page) };
+  await page.context().close();
+  return found;
+}
+
+async function row(name: string, once: () => Promise<Visit>): Promise<void> {
+  const visits: Visit[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) visits.push(await once());
+  const useful = Math.round(middle(visits.map((each) => each.usefulMs)));
+  const worst = Math.round(Math.max(...visits.map((each) => each.longestMs)));
+  const [first] = visits;
+  console.log(`| ${name} | ${useful} ms | ${first?.requests} | ${Math.round((first?.bytes ?? 0) / 1000)} kB | ${worst} ms |`);
+}
+
+const server = await new Server().start();
+const browser = await launch();
+try {
+  server.open();
+  await weeks(server, ["2025-03-12", "2025-03-13"]);
+  await failed(server);
+  const ids = server.fill();
+  console.log("| page | useful after (median) | requests | transferred | longest task (worst) |");
+  console.log("|---|---:|---:|---:|---:|");
+  await row("the list of runs", () => visit(browser, `${server.url}/ui/`, "Run 1", () => Promise.resolve()));
+  await row("a run with 2,000 steps, scrubbed and unfolded", () =>
+    visit(browser, `${server.url}/ui/runs/${ids.broken}`, "after step 2004 of 2004", async (page) => {
+      for (const key of ["Home", "PageUp", "PageUp", "End"]) await page.getByRole("slider").press(key);
+      for (let more = 0; more < 3; more += 1) await page.getByRole("button", { name: /^Show \d+ more$/ }).click();
+      await page.getByRole("checkbox").click();
+    }),
+  );
+  await row("a signal with 500 comments, all shown", () =>
+    visit(browser, `${server.url}/ui/signals/${ids.many}`, "The comments behind it (500)", async (page) => {
+      while ((await page.getByRole("button", { name: "Show more" }).count()) > 0) {
+        await page.getByRole("button", { name: "Show more" }).click();
+      }
+    }),
+  );
+} finally {
+  await browser.close();
+  await server.end();
+}
