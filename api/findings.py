@@ -20,6 +20,8 @@ from statemachine.store import RunReader
 Row = dict[str, Any]
 Filters = Mapping[str, object]
 
+_SAME: Final = 1e-9
+"""Sums of shares that are nearer than this are the same."""
 _SUMMARY: Final = (
     "status", "entry_date", "entry_price", "unrealized_return_pct", "realized_return_pct", "hold_days",
 )  # fmt: skip
@@ -57,8 +59,35 @@ def signals(
 
 
 def signal(reader: RunReader, signal_id: int) -> Row:
-    """Return one signal."""
-    return _one(reader, f"SELECT {_SIGNAL} FROM signals WHERE id = ?", signal_id, "signal")
+    """Return one signal, with the parts of its confidence."""
+    found = _one(reader, f"SELECT {_SIGNAL} FROM signals WHERE id = ?", signal_id, "signal")
+    return {**found, "confidence_parts": _confidence_parts(reader, found)}
+
+
+def _confidence_parts(reader: RunReader, signal: Row) -> Row | None:
+    """Return what a confidence is the sum of; `None` where the rows of today make another."""
+    from phases.config import read_config  # noqa: PLC0415  # other phases need no pipeline
+    from phases.scoring.trust import UNKNOWN_AUTHOR  # noqa: PLC0415  # the same
+    from phases.signal_rules import Evidence, confidence_parts  # noqa: PLC0415  # the same
+
+    rows = _rows(
+        reader,
+        """SELECT c.id AS comment_id, c.author, t.sentiment, c.has_reasoning,
+                  c.sarcasm_detected AS is_sarcastic, c.ai_confidence,
+                  coalesce(c.author_trust_score, ?) AS author_trust
+           FROM signal_comments AS s JOIN comments AS c ON c.id = s.comment_id
+           JOIN comment_tickers AS t ON t.comment_id = c.id AND t.ticker = ?
+           WHERE s.signal_id = ?""",
+        (UNKNOWN_AUTHOR, signal["ticker"], signal["id"]),
+    )
+    if not rows:
+        return None
+    evidence = [Evidence(**row) for row in rows]
+    config = read_config(reader.conn)
+    parts = asdict(
+        confidence_parts(signal["signal_type"], evidence, users=signal["distinct_users"], config=config)
+    )
+    return parts if abs(sum(parts.values()) - signal["confidence"]) < _SAME else None
 
 
 def _in_portfolio(reader: RunReader, found: list[Row], portfolio_id: int) -> list[Row]:
@@ -95,7 +124,7 @@ def _positions_of(reader: RunReader, portfolio_id: int) -> list[Row]:
 
 def signal_comments(reader: RunReader, signal_id: int) -> list[Row]:
     """Return the comments that a signal rests on, best first."""
-    signal(reader, signal_id)
+    _one(reader, "SELECT id FROM signals WHERE id = ?", signal_id, "signal")
     found = _rows(
         reader,
         """SELECT c.id, body, author, created_utc, score, depth, parent_comment_id, sentiment,

@@ -164,8 +164,17 @@ class PositionSummary(BaseModel):
     hold_days: int | None
 
 
+class ConfidenceParts(BaseModel):
+    """What a confidence is the sum of, each part already weighted."""
+
+    volume: Share
+    alignment: Share
+    ai_confidence: Share
+    author_trust: Share
+
+
 class SignalView(BaseModel):
-    """A daily signal for one ticker. The last three members come with `portfolio_id` only."""
+    """A daily signal for one ticker. The parts come with the detail, what follows with `portfolio_id`."""
 
     id: int
     ticker: str
@@ -179,6 +188,9 @@ class SignalView(BaseModel):
     is_emergence: bool | None
     prior_7d_mentions: int
     distinct_users: int
+    confidence_parts: ConfidenceParts | None = Field(
+        None, description="null where its comments or the configuration have changed since"
+    )
     position_opened: bool | None = None
     skip_reason: str | None = None
     position_summary: PositionSummary | None = None

@@ -52,6 +52,16 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a confidence is the sum of, each already weighted."""
+
+    volume: float
+    alignment: float
+    ai_confidence: float
+    author_trust: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mentions:
     """How much a ticker is talked about, whatever is said of it."""
 
@@ -72,8 +82,7 @@ def quality(evidence: Sequence[Evidence], config: Config) -> Signal | None:
     direction = _unanimous(argued)
     if direction is None or users < config.quality_min_users:
         return None
-    volume = users / (config.quality_min_users * _SATURATION)
-    return _signal("quality", direction, argued, volume=volume, alignment=1.0, config=config)
+    return _signal("quality", direction, argued, config)
 
 
 def consensus(evidence: Sequence[Evidence], config: Config) -> Signal | None:
@@ -88,14 +97,7 @@ def consensus(evidence: Sequence[Evidence], config: Config) -> Signal | None:
         or bullish == bearish
     ):
         return None
-    return _signal(
-        "consensus",
-        "bullish" if bullish > bearish else "bearish",
-        voiced,
-        volume=len(voiced) / (config.consensus_min_comments * _SATURATION),
-        alignment=_rescaled(share, config.consensus_min_alignment),
-        config=config,
-    )
+    return _signal("consensus", "bullish" if bullish > bearish else "bearish", voiced, config)
 
 
 def is_emergence(mentions: Mentions, day: date, config: Config) -> bool | None:
@@ -118,31 +120,40 @@ def count_users(evidence: Sequence[Evidence]) -> int:
     return len({one.author for one in evidence if one.author is not None})
 
 
+def confidence_parts(
+    signal_type: SignalType, contributing: Sequence[Evidence], *, users: int, config: Config
+) -> Parts:
+    """Return what makes a signal's confidence; `contributing` is not empty, `users` are its known authors."""
+    if signal_type == "quality":
+        volume, alignment = users / (config.quality_min_users * _SATURATION), 1.0
+    else:
+        volume = len(contributing) / (config.consensus_min_comments * _SATURATION)
+        share = max(_counts(contributing)) / len(contributing)
+        alignment = _rescaled(share, config.consensus_min_alignment)
+    return Parts(
+        volume=config.confidence_weight_volume * min(1.0, volume),
+        alignment=config.confidence_weight_alignment * alignment,
+        ai_confidence=config.confidence_weight_ai_confidence
+        * _mean([one.ai_confidence for one in contributing]),
+        author_trust=config.confidence_weight_author_trust
+        * _mean([one.author_trust for one in contributing]),
+    )
+
+
 def _signal(
-    signal_type: SignalType,
-    direction: Direction,
-    contributing: Sequence[Evidence],
-    *,
-    volume: float,
-    alignment: float,
-    config: Config,
+    signal_type: SignalType, direction: Direction, contributing: Sequence[Evidence], config: Config
 ) -> Signal:
     bullish, bearish = _counts(contributing)
-    confidence = math.fsum(
-        (
-            config.confidence_weight_volume * min(1.0, volume),
-            config.confidence_weight_alignment * alignment,
-            config.confidence_weight_ai_confidence * _mean([one.ai_confidence for one in contributing]),
-            config.confidence_weight_author_trust * _mean([one.author_trust for one in contributing]),
-        )
-    )
+    users = count_users(contributing)
+    parts = confidence_parts(signal_type, contributing, users=users, config=config)
+    confidence = math.fsum((parts.volume, parts.alignment, parts.ai_confidence, parts.author_trust))
     return Signal(
         signal_type=signal_type,
         prediction=direction,
         confidence=min(1.0, max(0.0, confidence)),
         sentiment_score=(bullish - bearish) / (bullish + bearish),
         has_reasoning=any(one.has_reasoning for one in contributing),
-        distinct_users=count_users(contributing),
+        distinct_users=users,
         comment_ids=tuple(sorted(one.comment_id for one in contributing)),
     )
 

@@ -79,7 +79,24 @@ def test_signals_have_their_figures_and_nothing_of_a_portfolio(client: TestClien
     assert signals
     assert all(set(signal) == BASE for signal in signals)
     assert all(0 <= signal["confidence"] <= 1 for signal in signals)
-    assert client.get(f"/signals/{signals[0]['id']}").json() == signals[0]
+    one = client.get(f"/signals/{signals[0]['id']}").json()
+    assert {**signals[0], "confidence_parts": one["confidence_parts"]} == one
+
+
+def test_the_parts_of_a_confidence_sum_up_to_it(client: TestClient) -> None:
+    for signal in items(client, "/signals"):
+        parts = client.get(f"/signals/{signal['id']}").json()["confidence_parts"]
+        assert sum(parts.values()) == pytest.approx(signal["confidence"], abs=1e-9)
+
+
+def test_parts_that_do_not_make_the_stored_confidence_are_not_told(client: TestClient) -> None:
+    signal = items(client, "/signals")[0]
+    change = "UPDATE signals SET confidence = ? WHERE id = ?"
+    with closing(sqlite3.connect(services_of(client).runner.db, isolation_level=None)) as conn:
+        conn.execute(change, (0.01, signal["id"]))
+
+        assert client.get(f"/signals/{signal['id']}").json()["confidence_parts"] is None
+        conn.execute(change, (signal["confidence"], signal["id"]))
 
 
 def test_signals_are_filtered_and_paged(client: TestClient) -> None:

@@ -665,6 +665,32 @@ export interface components {
             ticker_sentiments: components["schemas"]["TickerSentimentView"][];
         };
         /**
+         * ConfidenceParts
+         * @description What a confidence is the sum of, each part already weighted.
+         */
+        ConfidenceParts: {
+            /**
+             * Ai Confidence
+             * @description a share of one, not percent
+             */
+            ai_confidence: number;
+            /**
+             * Alignment
+             * @description a share of one, not percent
+             */
+            alignment: number;
+            /**
+             * Author Trust
+             * @description a share of one, not percent
+             */
+            author_trust: number;
+            /**
+             * Volume
+             * @description a share of one, not percent
+             */
+            volume: number;
+        };
+        /**
          * ConfidencePoint
          * @description A signal's confidence on a day.
          */
@@ -1566,7 +1592,7 @@ export interface components {
         };
         /**
          * SignalView
-         * @description A daily signal for one ticker. The last three members come with `portfolio_id` only.
+         * @description A daily signal for one ticker. The parts come with the detail, what follows with `portfolio_id`.
          */
         SignalView: {
             /** Comment Count */
@@ -1576,6 +1602,8 @@ export interface components {
              * @description a share of one, not percent
              */
             confidence: number;
+            /** @description null where its comments or the configuration have changed since */
+            confidence_parts?: components["schemas"]["ConfidenceParts"] | null;
             /** Distinct Users */
             distinct_users: number;
             /** Has Reasoning */
@@ -1651,6 +1679,7 @@ export type AnalyzeRequest = components['schemas']['AnalyzeRequest'];
 export type ClosedView = components['schemas']['ClosedView'];
 export type CloseRequest = components['schemas']['CloseRequest'];
 export type CommentView = components['schemas']['CommentView'];
+export type ConfidenceParts = components['schemas']['ConfidenceParts'];
 export type ConfidencePoint = components['schemas']['ConfidencePoint'];
 export type EdgeView = components['schemas']['EdgeView'];
 export type EvaluationPage = components['schemas']['EvaluationPage'];

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 
-import type { CommentView, PageCommentView, PagePositionView, PositionView, SignalView } from "../api/schema";
+import type { CommentView, ConfidenceParts, PageCommentView, PagePositionView, PositionView, SignalView } from "../api/schema";
 import { useLoaded } from "../hooks";
 import { Badge } from "../parts/Badge";
 import { Fact } from "../parts/Fact";
@@ -41,6 +41,7 @@ export function Signal({ id, zone }: { id: number; zone: Zone }) {
             <Fact name="Comments" value={String(found.comment_count)} />
             <Fact name="Mentions in the 7 days before" value={String(found.prior_7d_mentions)} />
           </dl>
+          {found.confidence_parts != null && <Parts parts={found.confidence_parts} />}
         </>
       )}
       {own.length > 0 && (
@@ -51,6 +52,34 @@ export function Signal({ id, zone }: { id: number; zone: Zone }) {
       )}
       <Evidence comments={comments.value?.items ?? []} ticker={found?.ticker ?? ""} zone={zone} />
     </main>
+  );
+}
+
+const PARTS: Readonly<Record<keyof ConfidenceParts, string>> = {
+  volume: "how many spoke",
+  alignment: "how much they agree",
+  ai_confidence: "how sure the analyser is",
+  author_trust: "how far the authors are trusted",
+};
+
+/** What the confidence is made of: a bar whose parts add up to it, and the same in words. */
+function Parts({ parts }: { parts: ConfidenceParts }) {
+  const shares = Object.entries(PARTS).map(([name, said]) => [name, said, parts[name as keyof ConfidenceParts]] as const);
+  return (
+    <div class="parts">
+      <div class="bar" aria-hidden="true">
+        {shares.map(([name, , share]) => (
+          <span key={name} class={name} style={{ width: `${share * 100}%` }} />
+        ))}
+      </div>
+      <ul>
+        {shares.map(([name, said, share]) => (
+          <li key={name}>
+            <span class={`dot ${name}`} aria-hidden="true" /> {percent(share)} {said}
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
