@@ -10,10 +10,13 @@ from typing import Any, Final
 
 from api.cli.text import clean
 from api.settings import Settings
+from statemachine.live import driven
 from statemachine.redaction import Redact, redactor
+from statemachine.table import CANCEL, FAIL, TIME_OUT
 
 FIELDS: Final = ("run_id", "phase", "attempt", "action")
 """What a record may carry in `extra`, beside its message."""
+ENDS: Final = (FAIL, TIME_OUT, CANCEL)
 _OWN: Final = "phaseline"
 
 
@@ -29,19 +32,31 @@ def configure(settings: Settings) -> None:
 def configure_briefly(settings: Settings) -> None:
     """Tell a person at a terminal what went wrong, in one line; the history in the database has the rest."""
     handler = _install(Brief(redactor(settings.secrets())), "WARNING")
-    handler.addFilter(lambda record: not hasattr(record, "phase"))  # the command says itself how a run ended
+    # The command says itself how a run ended.
+    handler.addFilter(lambda record: getattr(record, "action", "") not in ENDS)
 
 
 def _install(formatter: logging.Formatter, level: str) -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     handler.set_name(_OWN)
+    handler.addFilter(_with_its_run)
     root = logging.getLogger()
     root.handlers = [each for each in root.handlers if each.get_name() != _OWN]
     root.addHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(capture=True)
     return handler
+
+
+def _with_its_run(record: logging.LogRecord) -> bool:
+    """Say on each line that a phase logs, or a library for it, which run that is."""
+    live = driven()
+    if live is not None:
+        vars(record).update(
+            {name: value for name, value in live.logged().items() if not hasattr(record, name)}
+        )
+    return True
 
 
 class Plain(logging.Formatter):

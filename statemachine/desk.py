@@ -198,10 +198,10 @@ class Desk:
             except RunMovedOn:
                 continue  # another process was quicker
             except (StoreBusy, IllegalTransition, sqlite3.Error) as error:
-                _log.warning("run %d can't be taken over: %s", run.id, error)
+                _log.warning("run %d can't be taken over: %s", run.id, error, extra=_logged(run))
                 continue
             if taken[-1].owner is not None:
-                _log.info("run %d goes on in %r", run.id, run.phase_label, extra={"run_id": run.id})
+                _log.info("run %d goes on in %r", run.id, run.phase_label, extra=_logged(taken[-1]))
                 self._launch(taken[-1])
         return taken
 
@@ -225,3 +225,7 @@ def _replayed(store: RunStore, key: str | None, asked: str) -> Run | None:
     if known[0] != asked:
         raise KeyReused(f"the idempotency key {key!r} was used with another request; choose a new one")
     return store.read(known[1])
+
+
+def _logged(run: Run) -> dict[str, Json]:
+    return {"run_id": run.id, "phase": run.state, "attempt": run.attempt}

@@ -28,7 +28,7 @@ from statemachine.errors import (
     TransactionLost,
 )
 from statemachine.guard import PhaseConnection
-from statemachine.live import Live, Outcome, Step
+from statemachine.live import Live, Outcome, Step, driving
 from statemachine.machine import MAX_MESSAGE, Boundary, take
 from statemachine.owner import Owner
 from statemachine.redaction import Redact, capped, redacted
@@ -211,6 +211,7 @@ class Driver:
 
     def _run_phase(self, run: Run) -> Run:
         self._run = run
+        self._live.phase, self._live.attempt = run.state, run.attempt
         self._live.step, self._live.said = None, lambda: run.warnings
         if run.cancel_requested or self._live.cancelling:
             return self._leave(Outcome(trigger=CANCEL, code="cancelled", message=CANCELLED))
@@ -227,7 +228,8 @@ class Driver:
                 redact=self._redact,
             )
             results, self._live.said = context.results, context.warnings.copy
-            self._registry.phase_of(run.state).function(self._conn, context)
+            with driving(self._live):
+                self._registry.phase_of(run.state).function(self._conn, context)
         except BaseException as error:  # noqa: BLE001  # whatever a phase raises becomes an edge, here only
             ended = error
         self._conn.reset()
@@ -339,7 +341,7 @@ class Driver:
             self._run.phase_label,
             outcome.message,
             f"\n{outcome.trace}" if outcome.trace else "",
-            extra={"run_id": self._run.id, "phase": self._run.state, "attempt": self._run.attempt},
+            extra={**self._live.logged(), "action": outcome.trigger},
         )
 
     # --- check points ---

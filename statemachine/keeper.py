@@ -136,7 +136,7 @@ class Keeper:
             "the thread left behind can't write any more",
             live.run_id,
             live.limits.abandon_after_s,
-            extra={"run_id": live.run_id},
+            extra=live.logged(),
         )
         outcome = Outcome(
             trigger=TIME_OUT,
@@ -181,7 +181,9 @@ class Keeper:
         except RunMovedOn:
             pass  # it ended meanwhile
         except (sqlite3.Error, PhaselineError) as error:
-            _log.warning("the failure of run %d still can't be written: %s", live.run_id, error)
+            _log.warning(
+                "the failure of run %d still can't be written: %s", live.run_id, error, extra=live.logged()
+            )
             self._ledger.reopen()
             self.keep_trying(live, outcome)
             return

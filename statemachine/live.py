@@ -10,7 +10,9 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -96,6 +98,9 @@ class Live:
     """One run that this process drives."""
 
     run_id: int
+    phase: str = ""
+    """The state that it was last entered in, and how often that was: what its lines in the log say."""
+    attempt: int = 1
     clock: Clock
     limits: Limits
     active_before_s: float = 0.0
@@ -125,6 +130,10 @@ class Live:
         """Return the seconds of active time, those before a takeover included."""
         return self.active_before_s + max(0.0, self.clock.monotonic() - self.started)
 
+    def logged(self) -> dict[str, Json]:
+        """Return what each line of the log about this run carries."""
+        return {"run_id": self.run_id, "phase": self.phase, "attempt": self.attempt}
+
     @property
     def deadline(self) -> float:
         """The hard limit as an instant of the clock."""
@@ -146,5 +155,23 @@ class Live:
                 self.run_id,
                 span(limits.soft_s),
                 span(limits.hard_s),
-                extra={"run_id": self.run_id},
+                extra=self.logged(),
             )
+
+
+_DRIVEN: ContextVar[Live | None] = ContextVar("driven", default=None)
+
+
+def driven() -> Live | None:
+    """Return the run that the calling thread drives: so a line that a phase logs can say whose it is."""
+    return _DRIVEN.get()
+
+
+@contextmanager
+def driving(live: Live) -> Generator[None]:
+    """Let `driven` return a run on this thread meanwhile."""
+    token = _DRIVEN.set(live)
+    try:
+        yield
+    finally:
+        _DRIVEN.reset(token)

@@ -129,6 +129,8 @@ class Runner:
     def _new_live(self, run: Run) -> Live:
         live = Live(
             run_id=run.id,
+            phase=run.state,
+            attempt=run.attempt,
             clock=self._clock,
             limits=self.limits,
             active_before_s=run.active_s,

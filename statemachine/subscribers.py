@@ -47,4 +47,4 @@ class Subscribers:
             try:
                 callback(run_id)
             except Exception:  # noqa: BLE001  # who watches a run may not harm it
-                _log.exception("a subscriber of run %d failed", run_id)
+                _log.exception("a subscriber of run %d failed", run_id, extra={"run_id": run_id})

@@ -101,17 +101,13 @@ class RunThreads:
         except RunAbandoned:
             pass  # the watchdog has said everything
         except (RunMovedOn, ForeignRegistry, IllegalTransition) as error:
-            _log.error(
-                "run %d was left: %s", live.run_id, error, extra={"run_id": live.run_id}
-            )  # no surprise
+            _log.error("run %d was left: %s", live.run_id, error, extra=live.logged())  # no surprise
         except FailureUnrecorded as error:
-            _log.error("%s; it is tried again", error, extra={"run_id": live.run_id})
+            _log.error("%s; it is tried again", error, extra=live.logged())
             self._keeper.keep_trying(live, live.unwritten or failure(error, self._redact))
         except BaseException as error:  # noqa: BLE001  # nothing may leave a run without a thread and without a word
             outcome = failure(error, self._redact)
-            _log.error(
-                "run %d could not be driven\n%s", live.run_id, outcome.trace, extra={"run_id": live.run_id}
-            )
+            _log.error("run %d could not be driven\n%s", live.run_id, outcome.trace, extra=live.logged())
             self._keeper.keep_trying(live, outcome)
         finally:
             self._roster.forget(live)
@@ -122,6 +118,8 @@ def _release(driver: Driver, live: Live) -> None:
     try:
         driver.release(live.run_id)
     except sqlite3.Error as error:
-        _log.warning("run %d stopped, which will count as a crash: %s", live.run_id, error)
+        _log.warning(
+            "run %d stopped, which will count as a crash: %s", live.run_id, error, extra=live.logged()
+        )
     else:
-        _log.info("run %d stopped; it goes on at the next start", live.run_id)
+        _log.info("run %d stopped; it goes on at the next start", live.run_id, extra=live.logged())

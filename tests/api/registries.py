@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import sys
 from pathlib import Path
@@ -42,9 +43,21 @@ def break_down(conn: sqlite3.Connection, ctx: Any) -> None:
     raise RuntimeError("it broke at https://example.org/?key=SECRET123")
 
 
+def talk(conn: sqlite3.Connection, ctx: Any) -> None:
+    """Log a line, as a library would that knows nothing of runs."""
+    logging.getLogger("somebody.else").info("a word\nand another")
+
+
+def talk_and_fail(conn: sqlite3.Connection, ctx: Any) -> None:
+    """Log a line, then fail."""
+    talk(conn, ctx)
+    raise RuntimeError("enough")
+
+
 QUICK = [(1, "First note", note), (5, "Second note", note)]
 GATED = [(1, "First note", note), (2, "Gate", gate), (3, "Last note", note)]
 HOLDING = [(1, "Hold", hold)]
 CURIOUS = [(1, "Look", look)]
 BROKEN = [(1, "First note", note), (2, "Break down", break_down)]
+TALKING = [(1, "First word", talk), (2, "Last word", talk_and_fail)]
 EMPTY: list[Any] = []

@@ -3,11 +3,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
+from api.app import create_app
 from api.logs import configure, configure_briefly
 from api.settings import Settings
+from tests.api.world import MakeSettings, Serve, services_of, until_idle
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +72,59 @@ def test_configuring_twice_says_everything_once(capsys: pytest.CaptureFixture[st
     logging.getLogger("anything").warning("once")
 
     assert capsys.readouterr().err.count("once") == 1
+
+
+def lines_of(
+    serve: Serve, capsys: pytest.CaptureFixture[str], phases: str, **body: Any
+) -> list[dict[str, Any]]:
+    """What a server logs, as JSON lines, while one run goes to its end."""
+    client = serve(phases)
+    configure(Settings(log_format="json", log_level="DEBUG"))
+    client.post("/analyze")
+    until_idle(client)
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_every_line_about_a_run_says_which_one_its_phase_and_its_attempt(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = lines_of(serve, capsys, "TALKING")
+    of_the_run = [line for line in lines if line["logger"] in {"phaseline.run", "somebody.else"}]
+
+    assert [(line["logger"], line["phase"]) for line in of_the_run] == [
+        ("somebody.else", "first_word"),
+        ("somebody.else", "last_word"),
+        ("phaseline.run", "last_word"),
+    ]
+    assert all((line["run_id"], line["attempt"]) == (1, 1) for line in of_the_run)
+    assert of_the_run[-1]["action"] == "fail"
+
+
+def test_what_another_thread_logs_is_of_no_run(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    lines_of(serve, capsys, "TALKING")
+
+    logging.getLogger("anything").warning("after it")
+
+    assert "run_id" not in json.loads(capsys.readouterr().err)
+
+
+@pytest.mark.slow
+def test_no_line_has_the_text_of_a_comment(
+    serve: Serve, capsys: pytest.CaptureFixture[str], make_settings: MakeSettings
+) -> None:
+    settings = make_settings(phases="X", source="sample").model_copy(
+        update={"phases": "phases:PHASES", "as_of": None, "executor": "threads"}
+    )
+    configure(Settings(log_format="json", log_level="DEBUG"))
+    with TestClient(create_app(settings)) as client:
+        client.post("/analyze")
+        until_idle(client)
+        with services_of(client).reading() as reader:
+            bodies = [body for (body,) in reader.conn.execute("SELECT body FROM comments WHERE body <> ''")]
+
+    said = capsys.readouterr().err
+    messages = [json.loads(line)["message"] for line in said.splitlines()]
+
+    assert len(bodies) > 100
+    assert messages
+    assert [body for body in bodies if len(body) > 12 and any(body in message for message in messages)] == []
