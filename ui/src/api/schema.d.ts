@@ -574,7 +574,7 @@ export interface components {
          */
         AnalyzeRequest: {
             /** Analyzer */
-            analyzer?: ("lexicon" | "llm") | null;
+            analyzer?: string | null;
             /**
              * Params
              * @default {}
