@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass
+from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,6 +24,7 @@ from api.cli.text import as_json, put, put_table
 from api.model import host_of, model_problem
 from api.pipeline import load_pipeline
 from api.settings import Settings, SettingsError
+from api.version import version
 from statemachine.errors import PhaselineError
 from statemachine.redaction import redactor
 from statemachine.store import RunReader
@@ -61,6 +66,24 @@ def doctor(as_json_: bool) -> Exit:
     return Exit.FAILED if any(each.grade == "fail" for each in found) else Exit.OK
 
 
+def _version(_of: Settings) -> tuple[Grade, str]:
+    return "ok", f"phaseline {version()} on {platform.platform()}"
+
+
+def _extras(_of: Settings) -> tuple[Grade, str]:
+    """Tell each extra's packages; none of them is needed unless a setting asks for it, which others check."""
+    wanted = (re.match(r"""([\w.-]+).*extra == ['"](\w+)""", each) for each in requires("phaseline") or ())
+    told = [f"{match[2]}: {match[1]} {_installed(match[1])}" for match in wanted if match]
+    return "ok", ", ".join(told) or "none known"
+
+
+def _installed(package: str) -> str:
+    try:
+        return version_of(package)
+    except PackageNotFoundError:
+        return "is not installed"
+
+
 def _python(_of: Settings) -> tuple[Grade, str]:
     return "ok", f"{sys.version.split()[0]} at {sys.executable}"
 
@@ -97,13 +120,15 @@ def _database(of: Settings) -> tuple[Grade, str]:
         try:
             violations = verify(reader.conn)
             active = [run.id for run in reader.active()]
+            (runs,) = reader.conn.execute("SELECT count(*) FROM analysis_runs").fetchone()
         finally:
             reader.close()
     except (PhaselineError, sqlite3.Error) as error:
         return "fail", str(error)
     if violations:
         return "fail", f"{len(violations)} violations; `phaseline verify` lists them"
-    return "ok", f"{of.db} is sound; active runs: {', '.join(map(str, active)) or 'none'}"
+    size = f"{of.db.stat().st_size / 2**20:.1f} MiB, {runs} runs"
+    return "ok", f"{of.db} is sound: {size}; active runs: {', '.join(map(str, active)) or 'none'}"
 
 
 def _privacy(of: Settings) -> tuple[Grade, str]:
@@ -187,8 +212,10 @@ def _unreachable(plugin: plugins.Plugin) -> str | None:
 
 
 CHECKS: Final[Mapping[str, Callable[[Settings], tuple[Grade, str]]]] = {
+    "version": _version,
     "python": _python,
     "sqlite": _sqlite,
+    "extras": _extras,
     "phases": _phases,
     "folder": _folder,
     "database": _database,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from api.cli.exits import NothingThere
 from api.settings import Settings, load
@@ -69,6 +70,15 @@ class RunId(click.ParamType[int]):
         if not (text.isascii() and text.isdecimal() and len(text) <= DIGITS and 0 < int(text) <= MAX_ID):
             self.fail(f"{text[:40]!r} is no run; say its number, or {LAST}", param, ctx)
         return int(text)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's signature
+        param: click.Parameter,  # noqa: ARG002  # the same
+        incomplete: str,
+    ) -> list[CompletionItem[Any]]:
+        """Complete the one word there is."""
+        return [CompletionItem(LAST)] if LAST.startswith(incomplete) else []
 
 
 run_argument = click.argument("run_id", metavar="RUN", type=RunId())

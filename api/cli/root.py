@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 from click.exceptions import NoArgsIsHelpError
+from click.shell_completion import CompletionItem
 
 from api.cli.exits import Exit, told, unexpected
 from api.cli.text import say
@@ -33,6 +34,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "export": ("export", "Write a table as CSV, NDJSON or Parquet."),
     "schwab-login": ("schwab_login", "Log in to Schwab, which lasts seven days."),
     "prune": ("prune", "Empty the texts of old comments."),
+    "completion": ("completion", "Write the script that completes commands and flags in a shell."),
     "config": ("config", "Show the settings and where each comes from."),
 }
 """Each command's module and help. A module is imported when its command is used, so that help is quick."""
@@ -53,6 +55,12 @@ class Root(click.Group):
             importlib.import_module(f"api.cli.{COMMANDS[cmd_name][0]}"), cmd_name.replace("-", "_")
         )
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """Complete the commands without importing them."""
+        named = [(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=text) for name, text in named]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the same
         """List the commands without importing them."""

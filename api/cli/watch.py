@@ -10,14 +10,16 @@ import click
 
 from api.cli.client import Client
 from api.cli.driving import tell_end
-from api.cli.exits import Exit, NothingThere
+from api.cli.exits import Exit, NothingThere, Unreachable
 from api.cli.follow import Status, display, exit_code, follow
 from api.cli.options import json_option, reading, resolved, run_argument, settings, settings_flags
-from api.cli.text import as_json, put
+from api.cli.text import as_json, put, say
 from api.settings import Settings
 from api.status import status_of_run
 
 LOOK_S = 0.5
+TRIES = 120
+"""So often a server that has answered before is asked again: a minute, for a restart."""
 
 
 @click.command()
@@ -28,7 +30,7 @@ LOOK_S = 0.5
 def watch(as_json_: bool, server: str | None, run_id: int) -> Exit:
     """Follow a run until it ends.
 
-    Ctrl-C stops watching, not the run.
+    Ctrl-C stops watching, not the run. A server that is restarted meanwhile is waited for.
     """
     of = settings()
     source = _database(of, run_id) if server is None else _server(of, server, run_id)
@@ -59,4 +61,30 @@ def _server(of: Settings, url: str, run_id: int) -> Generator[Callable[[], Statu
         if not newest:
             raise NothingThere(f"{url} has no runs yet")
         run_id = newest[0]["id"]
-    yield lambda: client.get(f"/runs/{run_id}/status")
+    pause = threading.Event()
+    yield Patient(lambda: client.get(f"/runs/{run_id}/status"), lambda: _pause(pause))
+
+
+class Patient:
+    """Looks again where a server that has answered before does not answer; `Unreachable` after `TRIES`."""
+
+    def __init__(self, look: Callable[[], Status], wait: Callable[[], None]) -> None:
+        self._look = look
+        self._wait = wait
+        self._tries = 1
+
+    def __call__(self) -> Status:
+        """Return the status."""
+        for missed in range(self._tries):
+            try:
+                status = self._look()
+            except Unreachable as error:
+                if missed + 1 == self._tries:
+                    raise
+                if not missed:
+                    say(f"phaseline: {error}; waiting for it")
+                self._wait()
+            else:
+                self._tries = TRIES
+                return status
+        raise AssertionError("the last try returns or raises")

@@ -7,11 +7,13 @@ import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from api.cli.exits import Unreachable
 from api.cli.root import COMMANDS
+from api.cli.watch import TRIES, Patient
 from api.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ NO_DATABASE = "not a database, but long enough to have a header of a hundred byt
 CONTRACT = (
     "serve", "demo", "analyze", "watch", "runs", "show", "cancel", "resume", "recover", "annotate",
     "diagram", "verify", "doctor", "export", "config", "predictions", "override", "close", "prune",
-    "schwab-login",
+    "schwab-login", "completion",
 )  # fmt: skip
 
 
@@ -225,6 +227,65 @@ def test_watching_a_run_that_has_ended_says_how(phaseline: Phaseline) -> None:
     assert (code, out) == (0, "run 1 completed\n")
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_a_shell_asks_us_for_completions(phaseline: Phaseline, shell: str) -> None:
+    code, out, _ = phaseline("completion", shell)
+
+    assert code == 0
+    assert f"_PHASELINE_COMPLETE={shell}_complete" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("phaseline wa", ["plain,watch"]),
+        ("phaseline watch l", ["plain,last"]),
+        ("phaseline watch --ser", ["plain,--server"]),
+        ("phaseline completion z", ["plain,zsh"]),
+    ],
+)
+def test_a_shell_is_offered_commands_flags_and_words(
+    phaseline: Phaseline,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    offered: list[str],
+) -> None:
+    for name, value in (
+        ("_PHASELINE_COMPLETE", "bash_complete"),
+        ("COMP_WORDS", words),
+        ("COMP_CWORD", str(words.count(" "))),
+    ):
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SystemExit) as ended:
+        phaseline()
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.split() == offered
+
+
+def test_who_watches_waits_for_a_server_that_has_answered_before(capsys: pytest.CaptureFixture[str]) -> None:
+    away = Unreachable("nobody there")
+    answers: list[Any] = [{"n": 1}, away, away, {"n": 2}, *[away] * TRIES]
+
+    def ask() -> Any:
+        answer = answers.pop(0)
+        if answer is away:
+            raise away
+        return answer
+
+    waits: list[None] = []
+    look = Patient(ask, lambda: waits.append(None))
+
+    assert [look(), look()] == [{"n": 1}, {"n": 2}]
+    assert len(waits) == 2
+    assert capsys.readouterr().err.count("waiting for it") == 1
+    with pytest.raises(Unreachable):
+        look()
+    assert answers == []
+
+
 def test_a_server_that_does_not_answer_is_exit_6(phaseline: Phaseline) -> None:
     code, out, err = phaseline("watch", "1", "--server", "http://127.0.0.1:1")
 
@@ -270,6 +331,8 @@ def test_the_doctor_finds_a_healthy_machine(phaseline: Phaseline) -> None:
     findings = {finding["check"]: finding["grade"] for finding in json.loads(out)}
     assert code == 0
     assert set(findings) == {
+        "version",
+        "extras",
         "python",
         "sqlite",
         "phases",

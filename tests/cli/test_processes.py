@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from api.cli.client import Client
 from statemachine.store import Run, RunReader
 from tests.api.world import HERE, Gate
 
@@ -185,6 +186,29 @@ def test_a_run_is_watched_through_a_server_that_wants_its_token(shell: Shell, ga
     code, _, err = shell.run("watch", "last", "--server", url)
     assert code == 1
     assert "401" in err
+
+
+@pytest.mark.slow
+def test_who_watches_sees_the_end_though_the_server_is_killed_in_the_middle(shell: Shell, gate: Gate) -> None:
+    gated = {"PHASELINE_PHASES": "registries:GATED"}
+    server = shell.start("serve", "--port", "0", "--json", **gated)
+    assert server.stdout is not None
+    url = json.loads(server.stdout.readline())["url"]
+    Client(url).post("/analyze", gate.body)
+    arrived = gate.wait_for_arrival()
+    watcher = shell.start("watch", "1", "--server", url)
+    assert watcher.stderr is not None
+    assert watcher.stderr.readline() == "run 1: 2/3 Gate\n"
+
+    server.kill()
+    server.wait()
+    os.close(arrived)
+    assert "waiting for it" in watcher.stderr.readline()
+    shell.start("serve", "--port", url.rpartition(":")[2], **gated)
+    gate.let_go()
+    out, _ = watcher.communicate(timeout=END_S)
+
+    assert (watcher.returncode, out) == (0, "run 1 completed\n")
 
 
 @pytest.mark.slow
