@@ -387,6 +387,19 @@ def test_a_text_that_many_accounts_paste_counts_once_for_the_first_of_them(
     assert later != [first]
 
 
+def test_comments_without_a_ticker_make_no_signal_and_no_warning(
+    conn: sqlite3.Connection, make_ctx: Any, rows: Any, post_id: int
+) -> None:
+    say(rows, post_id, 40)
+    conn.execute("DELETE FROM comment_tickers")
+    ctx = make_ctx()
+
+    detect(conn, ctx)
+
+    assert signals(rows) == []
+    assert ctx.warnings == []
+
+
 def test_one_loud_author_is_one_author(
     conn: sqlite3.Connection, make_ctx: Any, rows: Any, post_id: int
 ) -> None:
@@ -595,3 +608,17 @@ def detected(
     detect_signals(conn, ctx)
     rows = conn.execute("SELECT ticker, signal_type, prediction, confidence, distinct_users FROM signals")
     return sorted(rows.fetchall())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["confidence = 1.01", "prediction = 'neutral'", "distinct_users = 0", "signal_type = 'loud'"],
+)
+def test_the_schema_refuses_a_signal_that_makes_no_sense(
+    conn: sqlite3.Connection, make_ctx: Any, rows: Any, post_id: int, wrong: str
+) -> None:
+    say(rows, post_id, 2)
+    detect(conn, make_ctx())
+
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+        conn.execute(f"UPDATE signals SET {wrong}")

@@ -263,6 +263,16 @@ def test_a_missing_benchmark_is_warned_of_and_asked_for_again(book: Book) -> Non
     assert book.periods("sp500_return_pct") == [(10 / 400,), (21 / 410,)]
 
 
+@pytest.mark.parametrize(
+    "wrong", ["period_end = period_start", "beat_benchmark = 2", "last_benchmark = 0", "status = 'over'"]
+)
+def test_the_schema_refuses_a_window_that_makes_no_sense(book: Book, wrong: str) -> None:
+    book.run(0)
+
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+        book.conn.execute(f"UPDATE evaluation_periods SET {wrong}")
+
+
 def test_a_dead_source_is_asked_three_times(book: Book) -> None:
     book.prices.silent = {FIRST.date() + timedelta(days=day) for day in range(300)}
     for day in range(0, 200, 20):

@@ -22,7 +22,7 @@ from phases.money import ticks
 from phases.monitor_prices import monitor_prices
 from phases.prices.csv import CsvPrices
 from phases.prices.series import DailySeries
-from phases.tools import Bar, Prices, PricesUnavailable, Quote, Tools
+from phases.tools import Bar, Prices, PricesUnavailable, Quote, Remark, Tools
 from phases.trading.book import open_positions
 from phases.trading.exits import Exit, StockRules
 from phases.trading.watch import stock_steps, walk
@@ -610,6 +610,30 @@ def test_a_ticker_without_any_price_is_a_warning_and_changes_nothing(desk: Desk)
 
     assert [one["type"] for one in ctx.warnings] == ["price_unavailable"]
     assert desk.everything() == before
+
+
+def test_a_price_that_schwab_does_not_tell_is_missed_under_the_brokers_name(desk: Desk) -> None:
+    desk.hold()
+
+    ctx = desk.run(Market({}, failing={"GME"}, name="schwab"), november(24))
+
+    assert [(one["type"], one["context"]["ticker"]) for one in ctx.warnings] == [
+        ("schwab_stock_unavailable", "GME")
+    ]
+
+
+def test_what_a_source_has_to_say_becomes_warnings_of_the_run(desk: Desk) -> None:
+    class Talking(Market):
+        def remarks(self) -> Sequence[Remark]:
+            return [Remark(type="schwab_login_ends", message="soon", context={"login_by": "tomorrow"})]
+
+    desk.hold()
+
+    ctx = desk.run(Talking(market(d24=(100, 101, 99, 100)).days), november(24))
+
+    assert [(one["type"], one["message"], one["context"]) for one in ctx.warnings] == [
+        ("schwab_login_ends", "soon", {"login_by": "tomorrow"})
+    ]
 
 
 def test_a_dead_source_is_asked_three_times_and_summed_up_in_one_warning(desk: Desk) -> None:
