@@ -385,6 +385,7 @@ def test_at_night_a_prediction_waits_for_the_next_session(talk: Talk) -> None:
     waiting = talk.all("status, entry_date")
     talk.run(at(1, 15))
 
+    assert night.warnings[0]["type"] == "market_hours_skipped"
     assert night.warnings[0]["context"] == {"predictions_affected": 1}
     assert waiting == [("unpriced", "2025-03-13")]
     assert talk.all("status, entry_date, entered_at") == [
