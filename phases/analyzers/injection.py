@@ -138,7 +138,7 @@ _RULES: Final = (
         " игнор забуд 忽略 无视 忽視 無視 無視して 指示 무시 지시 تجاهل अनदेखा निर्देश",
         r"""\b(?:ignorier\w*|vergiss|vergesst|missachte\w*)\b[^.!?\n]{0,40}\b(?:anweisung|regel|vorgabe|befehl)\w*
         |\b(?:ignor[aeo]\w*|oublie\w*|olvid\w+|dimentic\w+|esque[cç]\w+|negeer|vergeet|zignoruj|zapomnij)\b[^.!?\n]{0,40}
-        \b(?:instruc|istruz|instruç|consigne|r[eè]gl|regla|regole|regras|[oó]rdenes|ordres|istruzion|instructie|opdracht|instrukc|polece)\w*
+        (?<!the\s)\b(?:instruc|istruz|instruç|consigne|r[eè]gl|regla|regole|regras|[oó]rdenes|ordres|istruzion|instructie|opdracht|instrukc|polece)\w*
         |\btalimat\w*\b[^.!?\n]{0,30}\b(?:yok\ssay|unut|g[oö]rmezden)
         |(?:игнорир|забуд)\w*[^.!?\n]{0,40}(?:инструкц|указан|правил|команд)\w*
         |(?:忽略|无视|忽視|無視|忘记|忘記)[^。\n]{0,20}(?:指令|指示|说明|說明|规则|規則|提示)
