@@ -45,7 +45,20 @@ class Page(BaseModel, Generic[ItemT]):
 class AnalyzeRequest(BaseModel):
     """What to analyse; whatever is left out is as the settings say."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {},
+                {
+                    "subreddit": "stocks",
+                    "source": "archive:submissions.zst,comments.zst",
+                    "analyzer": "lexicon",
+                    "params": {"as_of": "2020-12-01T18:00:00Z"},
+                },
+            ]
+        },
+    )
 
     subreddit: Subreddit | None = None
     source: SourceName | None = None

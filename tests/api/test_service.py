@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.models import AnalyzeRequest
 from api.routes.runs import list_runs
 from tests.api.world import Gate, MakeSettings, Serve, services_of, until_idle
 
@@ -48,6 +49,15 @@ def test_metrics_are_lines_that_prometheus_reads(serve: Serve, gate: Gate) -> No
     assert 'phaseline_transitions_total{trigger="advance"} 3' in lines
     assert 'phaseline_refusals_total{trigger="cancel"} 1' in lines
     assert "phaseline_abandoned_threads 0" in lines
+
+
+def test_the_examples_of_a_request_are_requests(serve: Serve) -> None:
+    schema = serve().get("/openapi.json").json()["components"]["schemas"]["AnalyzeRequest"]
+
+    assert schema["examples"]
+    for example in schema["examples"]:
+        assert set(example) <= set(schema["properties"])
+        assert AnalyzeRequest.model_validate(example).model_dump(exclude_unset=True, mode="json") == example
 
 
 def test_the_document_names_every_error_and_links_a_run_to_its_status(serve: Serve) -> None:
