@@ -571,6 +571,15 @@ export interface components {
         /**
          * AnalyzeRequest
          * @description What to analyse; whatever is left out is as the settings say.
+         * @example {}
+         * @example {
+         *       "analyzer": "lexicon",
+         *       "params": {
+         *         "as_of": "2020-12-01T18:00:00Z"
+         *       },
+         *       "source": "archive:submissions.zst,comments.zst",
+         *       "subreddit": "stocks"
+         *     }
          */
         AnalyzeRequest: {
             /** Analyzer */
