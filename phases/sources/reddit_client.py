@@ -151,14 +151,14 @@ class _Door(prawcore.Requestor):
         kwargs |= {"timeout": min(timeout or SILENCE_S, SILENCE_S), "stream": True, "allow_redirects": False}
         try:
             with self._http.request(*args, **kwargs) as response:
+                wait_s = self._heed(response)  # first of all: who stops while the body is read was told, too
                 body = self._read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             raise Down(_said(error)) from None  # the cause tells the whole address
         response.raw = io.BytesIO(body)  # where `response.content` will come from
-        self._pace.learn(response.headers)
         if str(args[1]).endswith(ACCESS_TOKEN_PATH):
             self._check_login(response, body)
-        self._check(response, body)
+        self._check(response, body, wait_s)
         for name in [name for name in response.headers if name.lower().startswith("x-ratelimit-")]:
             del response.headers[name]  # else prawcore sleeps
         return response
@@ -174,7 +174,13 @@ class _Door(prawcore.Requestor):
                 raise Down(f"it sent {size} bytes and wasn't done after {EXCHANGE_S:.0f} s")
         return b"".join(pieces)
 
-    def _check(self, response: requests.Response, body: bytes) -> None:
+    def _heed(self, response: requests.Response) -> float | None:
+        """Take note of when the next request may be sent; return the seconds that a refusal asks to wait."""
+        self._pace.learn(response.headers)
+        refused = response.status_code == TOO_MANY or is_transient(response.status_code)
+        return self._pace.refused(response.headers) if refused else None
+
+    def _check(self, response: requests.Response, body: bytes, wait_s: float | None) -> None:
         """Raise what a status other than success means."""
         status = response.status_code
         if status in SUCCESSES:
@@ -182,10 +188,9 @@ class _Door(prawcore.Requestor):
         if status == UNAUTHORIZED:
             raise TokenRefused("its answer is 401")
         if status == TOO_MANY:
-            wait_s = self._pace.refused(response.headers)
             raise TooSoon("its answer is 429, too many requests", UNSAID_S if wait_s is None else wait_s)
         if is_transient(status):
-            raise Down(f"its answer is {status}", self._pace.refused(response.headers))
+            raise Down(f"its answer is {status}", wait_s)
         raise Refused(status, _reason(body))
 
     @staticmethod

@@ -364,6 +364,28 @@ def test_a_wait_outlives_the_process(reader: Reader, tmp_path: Path) -> None:
     assert sum(later.clock.waits[before:]) == pytest.approx(200, abs=0.01)
 
 
+def test_a_run_that_is_stopped_while_it_reads_a_refusal_has_still_been_told(
+    reader: Reader, tmp_path: Path
+) -> None:
+    refused = at_first(10**6, Answer({}, 429, limited(retry_after="300")))
+    seen: list[str] = []
+
+    def hear() -> None:
+        if "/comments/p1/" in seen:  # the headers are here, the body isn't
+            raise RunCancelled
+
+    def answer(asked: Asked) -> Answer:
+        seen.append(asked.path)
+        return refused(asked)
+
+    reader.keep, reader.on_progress = tmp_path / "kept", hear
+
+    with pytest.raises(RunCancelled):
+        reader.read(answer)
+
+    assert reader.keep.read_text().endswith("Z\n")
+
+
 @pytest.mark.parametrize(
     "text", ["", "soon", "2025-03-13T18:00:00.000Z", "2025-03-12T17:00:00.000Z", "2025-03-12T18:00:00"]
 )
