@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Header, Query
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
 from api.drawing import drawn, machine_of
 from api.models import AnalyzeRequest, EventView, MachineView, Page, RunStatus, RunView, Status
 from api.routes.common import Cursor, Limit, RunId, Shared
 from api.status import MAX_ID, overlay, status_of_run
-from api.stream import follow
+from api.stream import EventStream, follow
 from statemachine.store import Run
 
 router = APIRouter(tags=["runs"])
@@ -85,17 +85,21 @@ async def _existing(services: Shared, run_id: RunId) -> int:
     return services.loop_reader.run(run_id).id
 
 
-@router.get("/runs/{run_id}/stream", response_class=EventSourceResponse)
-async def stream_run(
+async def _followed(
     services: Shared,
     run_id: Annotated[int, Depends(_existing)],
     last_event_id: Annotated[str | None, Header(description="the last seq that was seen")] = None,
-) -> AsyncIterator[ServerSentEvent]:
-    """Follow a run: `transition` events with their seq as id, `progress` without, `end` at its end."""
+) -> AsyncGenerator[AsyncGenerator[bytes]]:
     seen = (last_event_id or "").strip()
     known = seen.isascii() and seen.isdecimal() and len(seen) < len(str(MAX_ID))
-    async for event in follow(services, run_id, int(seen) if known else 0):
-        yield event
+    async with aclosing(follow(services, run_id, int(seen) if known else 0)) as events:
+        yield events
+
+
+@router.get("/runs/{run_id}/stream", status_code=200, response_class=EventStream)
+async def stream_run(events: Annotated[AsyncGenerator[bytes], Depends(_followed)]) -> Response:
+    """Follow a run: `transition` events with their seq as id, `progress` without, `end` at its end."""
+    return EventStream(events)
 
 
 @router.post("/runs/{run_id}/cancel", status_code=202, response_model=RunStatus)

@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 import threading
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
@@ -194,17 +195,85 @@ def test_an_open_stream_ends_when_the_server_stops_and_says_no_end(serve: Serve,
     arrived = gate.wait_for_arrival()
     services = services_of(client)
 
-    async def kinds() -> list[str | None]:
-        stream = follow(services, 1, 0)
-        first = await anext(stream)
-        services.end_streams()
-        return [first.event, *[event.event async for event in stream]]
+    async def told() -> bytes:
+        async with aclosing(follow(services, 1, 0)) as stream:
+            first = await anext(stream)
+            services.end_streams()
+            return b"".join([first, *[frame async for frame in stream]])
 
-    heard = asyncio.run(kinds())
+    heard = [frame["event"] for frame in events_of(asyncio.run(told()).decode())]
     os.close(arrived)
 
     assert heard[0] == "transition"
     assert "end" not in heard
+
+
+def test_a_stream_on_which_nothing_happens_says_now_and_then_that_it_is_alive(
+    serve: Serve, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.stream.LOOK_S", 0)
+    client = serve("GATED")
+    client.post("/analyze", json=gate.body)
+    arrived = gate.wait_for_arrival()
+
+    async def told() -> list[bytes]:
+        async with aclosing(follow(services_of(client), 1, 2)) as stream:
+            return [await anext(stream) for _ in range(3)]
+
+    heard = asyncio.run(told())
+    os.close(arrived)
+
+    assert [frame.partition(b"\n")[0] for frame in heard] == [b"event: progress", b": ping", b": ping"]
+
+
+def test_a_client_that_leaves_while_events_wait_for_it_is_no_error(serve: Serve) -> None:
+    client = serve()
+    client.post("/analyze")
+    until_idle(client)
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+        "method": "GET", "scheme": "http", "path": "/runs/1/stream", "raw_path": b"/runs/1/stream",
+        "query_string": b"", "root_path": "", "server": ("testserver", 80),
+        "headers": [(b"host", b"testserver")],
+    }  # fmt: skip
+
+    async def left() -> list[str]:
+        kinds: list[str] = []
+        full, never = asyncio.Event(), asyncio.Event()
+
+        async def send(message: dict[str, Any]) -> None:
+            kinds.append(message["type"])
+            if message["type"] == "http.response.body":
+                full.set()
+                await never.wait()
+
+        async def receive() -> dict[str, Any]:
+            await full.wait()
+            await asyncio.sleep(0)  # whoever puts the next event in line has its turn
+            return {"type": "http.disconnect"}
+
+        await client.app(scope, receive, send)  # type: ignore[arg-type]  # Starlette's types are of its own
+        return kinds
+
+    assert asyncio.run(left()) == ["http.response.start", "http.response.body"]
+    assert services_of(client).streams == 0
+
+
+def test_a_follower_that_is_closed_is_no_open_stream_any_more(serve: Serve, gate: Gate) -> None:
+    client = serve("GATED")
+    client.post("/analyze", json=gate.body)
+    arrived = gate.wait_for_arrival()
+    services = services_of(client)
+
+    async def counted() -> list[int]:
+        async with aclosing(follow(services, 1, 0)) as stream:
+            await anext(stream)
+            return [services.streams]
+
+    heard = [*asyncio.run(counted()), services.streams]
+    os.close(arrived)
+
+    assert heard == [1, 0]
 
 
 def test_a_cancel_is_accepted_and_honoured_at_the_next_check_point(serve: Serve, gate: Gate) -> None:

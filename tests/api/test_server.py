@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -215,6 +217,36 @@ def test_a_server_whose_stdin_is_its_lifeline_ends_with_it(start: Start) -> None
     server.process.stdin.close()
 
     assert server.ended() == 0
+
+
+@pytest.mark.slow
+def test_clients_that_leave_in_the_middle_of_a_stream_leave_nothing_in_the_log(
+    start: Start, gate: Gate
+) -> None:
+    server = start("GATED")
+    server.ask("POST", "/analyze", gate.body)
+    arrived = gate.wait_for_arrival()
+    for reads, rudely in itertools.product((0, 1), (True, False)):
+        for _ in range(15):
+            leave_a_stream(server, reads=reads, rudely=rudely)
+
+    while b"phaseline_event_streams 0\n" not in server.ask("GET", "/metrics").read():
+        continue
+    os.close(arrived)
+    server.told(signal.SIGTERM)
+
+    assert server.ended() == 0
+    assert [line for line in iter(server.said, "") if " INFO " not in line and "serving" not in line] == []
+
+
+def leave_a_stream(server: Server, *, reads: int, rudely: bool) -> None:
+    """Ask for the stream over a bare socket, and close it; rudely: with a reset, not with a goodbye."""
+    host, _, port = server.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=END_S) as client:
+        client.sendall(b"GET /runs/1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client.recv(reads * 100)
+        if rudely:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 @pytest.mark.slow
