@@ -479,6 +479,33 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
+class ChoiceView(BaseModel):
+    """A source or an analyser that can be named in a request."""
+
+    name: str
+    summary: str = Field(description="what it is, in a few words")
+    argument: str | None = Field(description="what follows its name after a colon; null where nothing does")
+    needs_argument: bool
+    package: str | None = Field(description="the package that offers it; null for Phaseline's own")
+    problem: str | None = Field(description="why it can't be used and what to do; null where it can be tried")
+
+
+class Defaults(BaseModel):
+    """What holds where a request says nothing; of what follows a colon nothing is told."""
+
+    subreddit: str
+    source: str
+    analyzer: str
+
+
+class Choices(BaseModel):
+    """What a run can be asked for here."""
+
+    sources: list[ChoiceView]
+    analyzers: list[ChoiceView]
+    defaults: Defaults
+
+
 class Readiness(BaseModel):
     """Whether this process can take work, and what it is busy with."""
 

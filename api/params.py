@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from api import plugins
-from api.model import model_problem
+from api.choices import ARCHIVE, analyzer_problem, source_problem
 from api.settings import Settings, instant
 from statemachine.clock import stamp
 from statemachine.contract import Json
@@ -21,10 +21,7 @@ from statemachine.contract import Json
 SUFFIXES: Final = (".ndjson", ".jsonl", ".json", ".zst", ".gz")
 MAX_PARAMS: Final = 100
 RESERVED: Final = ("subreddit", "source", "analyzer", "prices", "options")
-ARCHIVE: Final = "archive:"
 CSV: Final = "csv:"
-SOURCES: Final = ("sample", "reddit")
-ANALYZERS: Final = ("lexicon", "llm")
 PRICES: Final = ("sample", "yfinance", "schwab")
 
 
@@ -93,26 +90,9 @@ def _source(named: str, settings: Settings) -> str:
         paths = [_archive(part) for part in named.removeprefix(ARCHIVE).split(",")]
         _check_archives(paths)
         return ARCHIVE + ",".join(str(path) for path in paths)
-    if named == "reddit":
-        _check_reddit(settings)
-    if named not in SOURCES:
-        _check_plugin("source", "sources", named)
+    if problem := source_problem(named, settings):
+        raise BadParam("source", problem)
     return named
-
-
-def _check_plugin(where: str, kind: plugins.Kind, named: str) -> None:
-    if problem := plugins.problem(kind, named):
-        raise BadParam(where, problem)
-
-
-def _check_reddit(settings: Settings) -> None:
-    from phases.sources.reddit_app import check  # noqa: PLC0415  # the pipeline is imported where it is used
-    from phases.tools import SourceUnavailable  # noqa: PLC0415  # the same
-
-    try:
-        check(settings.reddit_client_id, settings.reddit_client_secret is not None)
-    except SourceUnavailable as error:
-        raise BadParam("source", str(error)) from error
 
 
 def _archive(named: str) -> Path:
@@ -135,17 +115,15 @@ def _check_archives(paths: list[Path]) -> None:
 
 
 def _analyzer(named: str, settings: Settings) -> str:
-    if named == "llm" and (problem := model_problem(settings)):
+    if problem := analyzer_problem(named, settings):
         raise BadParam("analyzer", problem)
-    if named not in ANALYZERS:
-        _check_plugin("analyzer", "analyzers", named)
     return named
 
 
 def _prices(named: str) -> str:
     if not named.startswith(CSV):
-        if named not in PRICES:
-            _check_plugin("prices", "prices", named)
+        if named not in PRICES and (problem := plugins.problem("prices", named)):
+            raise BadParam("prices", problem)
         return named
     path = Path(named.removeprefix(CSV))
     if not path.is_file():

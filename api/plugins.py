@@ -108,6 +108,19 @@ def problem(kind: Kind, named: str) -> str | None:
     return None
 
 
+def obstacle(plugin: Plugin) -> str | None:
+    """Return what keeps one of the found plug-ins from being asked for, its name included."""
+    return problem(plugin.kind, plugin.name) or _unreachable(plugin)
+
+
+def _unreachable(plugin: Plugin) -> str | None:
+    if not fits(plugin.name):
+        return f"{plugin} can't be asked for: a name is small letters, digits, - and _"
+    if plugin.name in OURS:
+        return f"{plugin} can't be asked for: Phaseline has that name for its own"
+    return None
+
+
 def make(kind: Kind, named: str, *given: object) -> object:
     """Return what a plug-in makes of its argument and of what is `given`; raises `PluginBroken`.
 

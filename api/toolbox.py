@@ -9,8 +9,9 @@ from secrets import SystemRandom
 from typing import Final, cast
 
 from api import plugins
+from api.choices import ARCHIVE
 from api.model import hider, host_of, model_problem
-from api.params import ARCHIVE, CSV
+from api.params import CSV
 from api.price_sources import build_prices, build_schwab_chains
 from api.pseudonym import pseudonymizer
 from api.settings import Settings

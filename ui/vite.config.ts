@@ -21,7 +21,7 @@ export default defineConfig({
   },
   server: {
     proxy: Object.fromEntries(
-      ["/analyze", "/runs", "/machine", "/signals", "/positions", "/portfolios", "/prices", "/readyz",
+      ["/analyze", "/runs", "/machine", "/signals", "/positions", "/portfolios", "/prices", "/readyz", "/choices",
        "/evaluation-periods", "/predictions"].map((path) => [path, "http://127.0.0.1:8000"]),
     ),
   },

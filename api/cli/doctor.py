@@ -18,6 +18,7 @@ from typing import Final, Literal
 import click
 
 from api import plugins
+from api.choices import source_problem
 from api.cli.exits import Exit
 from api.cli.options import json_option, settings, settings_flags
 from api.cli.text import as_json, put, put_table
@@ -148,13 +149,8 @@ def _door(of: Settings) -> tuple[Grade, str]:
 
 
 def _reddit(of: Settings) -> tuple[Grade, str]:
-    from phases.sources.reddit_app import check  # noqa: PLC0415  # other phases don't need the pipeline
-    from phases.tools import SourceUnavailable  # noqa: PLC0415  # the same
-
-    try:
-        check(of.reddit_client_id, of.reddit_client_secret is not None)
-    except SourceUnavailable as error:
-        return ("fail", str(error)) if of.source == "reddit" else ("ok", f"not in use: {error}")
+    if problem := source_problem("reddit", of):
+        return ("fail", problem) if of.source == "reddit" else ("ok", f"not in use: {problem}")
     if of.reddit_user_agent is None:
         return (
             "warn",
@@ -195,20 +191,12 @@ def _plugins(of: Settings) -> Iterator[Finding]:
     scanned = plugins.scan()
     for plugin in scanned.plugins:
         asked_for = in_use[plugin.kind].partition(":")[0] == plugin.name
-        problem = plugins.problem(plugin.kind, plugin.name) or _unreachable(plugin)
+        problem = plugins.obstacle(plugin)
         grade: Grade = "ok" if problem is None else "fail" if asked_for else "warn"
         said = f"{plugin.package}, {plugin.target}"
         yield Finding(f"{plugin.kind} {plugin.name}", grade, problem or said)
     for said in scanned.unreadable:
         yield Finding("plug-ins", "warn", said)
-
-
-def _unreachable(plugin: plugins.Plugin) -> str | None:
-    if not plugins.fits(plugin.name):
-        return f"{plugin} can't be asked for: a name is small letters, digits, - and _"
-    if plugin.name in plugins.OURS:
-        return f"{plugin} can't be asked for: Phaseline has that name for its own"
-    return None
 
 
 CHECKS: Final[Mapping[str, Callable[[Settings], tuple[Grade, str]]]] = {

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from api.choices import ARCHIVE
 from api.cli.analyze import object_of
 from api.cli.days import Days
 from api.cli.driving import drive, running, tell_end
@@ -20,7 +21,7 @@ from api.cli.follow import Status, exit_code
 from api.cli.options import given_flags, json_option, settings, settings_flags
 from api.cli.text import put, say
 from api.files import replacing
-from api.params import ARCHIVE, Asked, pin
+from api.params import Asked, pin
 from api.replay.ledger import BadRule, Ledger, NotThisReplay, refuse_ordinary
 from api.replay.outcome import read_outcome
 from api.replay.page import markdown

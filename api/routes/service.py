@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from api.choices import analyzers, sources
 from api.metrics import prometheus
-from api.models import Health, Readiness
+from api.models import Choices, Health, Readiness
 from api.routes.common import Shared
 
 router = APIRouter(tags=["service"])
@@ -28,6 +30,21 @@ def get_readiness(services: Shared) -> Response:
         reader.active()
     readiness["ready"] = readiness["ready"] and not services.closing
     return JSONResponse(readiness, 200 if readiness["ready"] else 503)
+
+
+@router.get("/choices", response_model=Choices)
+def list_choices(services: Shared) -> dict[str, Any]:
+    """List the sources and analysers of this installation, and what keeps each from being used."""
+    of = services.settings
+    return {
+        "sources": [asdict(each) for each in sources(of)],
+        "analyzers": [asdict(each) for each in analyzers(of)],
+        "defaults": {
+            "subreddit": of.subreddit,
+            "source": of.source.partition(":")[0],
+            "analyzer": of.analyzer.partition(":")[0],
+        },
+    }
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

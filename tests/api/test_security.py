@@ -24,7 +24,7 @@ PATHS = (
     "/runs/1", "/runs/1/status", "/runs/1/events", "/runs/1/stream", "/runs/1/cancel", "/runs/1/resume",
     "/runs/1/diagram", "/machine", "/signals", "/signals/history", "/signals/1", "/signals/1/comments",
     "/portfolios", "/portfolios/1", "/positions", "/positions/1", "/positions/1/close", "/predictions",
-    "/predictions/1", "/predictions/1/override", "/evaluation-periods", "/prices/GME",
+    "/predictions/1", "/predictions/1/override", "/evaluation-periods", "/prices/GME", "/choices",
     "/nothing/here",
 )  # fmt: skip
 OPEN = {"/", "/ui", "/ui/", "/ui/app.js", "/healthz"}

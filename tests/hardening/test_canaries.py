@@ -27,7 +27,7 @@ from tests.replay.server import Answer, Asked, serving
 
 PATHS = (
     "/runs", "/runs/1", "/runs/1/status", "/runs/1/events", "/runs/1/stream", "/runs/1/diagram", "/machine",
-    "/healthz", "/readyz", "/metrics", "/openapi.json", "/ui/", "/nothing", "/runs/x",
+    "/healthz", "/readyz", "/choices", "/metrics", "/openapi.json", "/ui/", "/nothing", "/runs/x",
 )  # fmt: skip
 COMMANDS = (
     ("config", "show"), ("config", "show", "--json"), ("doctor",), ("doctor", "--json"), ("runs",),

@@ -42,6 +42,30 @@ describe.skipIf(WHY_NOT !== null)(`steering a run${WHY_NOT === null ? "" : `: ${
     await page.context().close();
   });
 
+  test("the form offers what this server has, says what the rest wants, and starts what was chosen", async () => {
+    const { page, complaints } = await at("/ui/");
+    const source = page.getByLabel("Source");
+    await source.getByText("as the server is set: sample").waitFor({ state: "attached" });
+
+    expect(await source.locator("option:enabled").allTextContents()).toEqual(["as the server is set: sample", "sample", "archive"]);
+    expect(await source.locator("option:disabled").allTextContents()).toEqual(["reddit (not set up)"]);
+    await page.getByText("2 more when they are set up").click();
+    await page.getByText(/REDDIT_CLIENT_ID/).waitFor();
+    await page.getByText(/PHASELINE_LLM_BASE_URL/).waitFor();
+
+    await source.selectOption("archive");
+    expect(await page.getByPlaceholder("PATH[,PATH...]").getAttribute("required")).not.toBeNull();
+    await source.selectOption("sample");
+    await page.getByLabel("Analyser").selectOption("lexicon");
+    await page.getByLabel("Subreddit").fill("stocks");
+    await page.getByRole("button", { name: "Start" }).click();
+    await page.waitForURL(/\/ui\/runs\/\d+$/);
+    const run = await server.ask<{ params: Record<string, string> }>("GET", new URL(page.url()).pathname.slice("/ui".length));
+    expect(run.params).toMatchObject({ source: "sample", analyzer: "lexicon", subreddit: "stocks" });
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
   test("a run at work shows its steps, is cancelled, and resumes to its end", async () => {
     const id = await working(server);
     const { page, complaints } = await at(`/ui/runs/${id}`);

@@ -2,9 +2,7 @@
 
 import { useEffect } from "preact/hooks";
 
-import { Refusal } from "./api/client";
-import type { Readiness } from "./api/schema";
-import { useLoaded, usePreference } from "./hooks";
+import { usePreference, useTokenWanted, useTrouble } from "./hooks";
 import { Notice } from "./parts/Notice";
 import { Token } from "./parts/Token";
 import { Position } from "./pages/Position";
@@ -29,7 +27,8 @@ export function App() {
   const place = usePlace();
   const [theme, setTheme] = usePreference<"auto" | "light" | "dark">("theme", "auto");
   const [zone, setZone] = usePreference<Zone>("zone", "local");
-  const ready = useLoaded<Readiness>("/readyz", POLL_MS);
+  const trouble = useTrouble(POLL_MS);
+  const isTokenWanted = useTokenWanted();
   useEffect(() => {
     document.documentElement.dataset["theme"] = theme;
     dispatchEvent(new Event("phaseline:theme"));
@@ -41,7 +40,7 @@ export function App() {
   useEffect(() => {
     document.title = [place.path.join(" "), "Phaseline"].filter(Boolean).join(" – ");
   }, [place]);
-  if (ready.error instanceof Refusal && ready.error.problem.status === 401) return <Token />;
+  if (isTokenWanted) return <Token />;
   return (
     <>
       <a class="skip" href="#content">
@@ -63,7 +62,7 @@ export function App() {
           <button onClick={() => setTheme(theme === "auto" ? "dark" : theme === "dark" ? "light" : "auto")}>{{ auto: "Auto", dark: "Dark", light: "Light" }[theme]} theme</button>
         </div>
       </header>
-      {ready.error !== null && <Notice kind="error">{ready.error.message}</Notice>}
+      {trouble !== null && <Notice kind="error">{trouble.message}</Notice>}
       <div id="content">
         <Page place={place} zone={zone} />
       </div>

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { get } from "./api/client";
+import { get, TOKEN_WANTED } from "./api/client";
 import { type Connection, follow } from "./api/follow";
 import type { EventView, MachineView, RunStatus } from "./api/schema";
 
@@ -30,6 +30,28 @@ export function useLoaded<T>(path: string | null, everyMs?: number, dependsOn?: 
     return () => (stopping.abort(), clearInterval(timer));
   }, [path, everyMs, dependsOn, asked]);
   return { value, error, again: () => setAsked((times) => times + 1) };
+}
+
+/** Whether the server takes work, asked every so often but not at once: what the page shows is asked for first. */
+export function useTrouble(everyMs: number): Error | null {
+  const [error, setError] = useState<Error | null>(null);
+  useEffect(() => {
+    const ask = () => document.hidden || void get("/readyz").then(() => setError(null), setError);
+    const timer = setInterval(ask, everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return error;
+}
+
+/** Whether somebody was told that a token is wanted. */
+export function useTokenWanted(): boolean {
+  const [wanted, setWanted] = useState(false);
+  useEffect(() => {
+    const told = () => setWanted(true);
+    addEventListener(TOKEN_WANTED, told);
+    return () => removeEventListener(TOKEN_WANTED, told);
+  }, []);
+  return wanted;
 }
 
 export interface Followed {

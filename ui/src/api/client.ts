@@ -3,6 +3,9 @@
 import type { Problem } from "./schema";
 
 const TOKEN = "phaseline.token";
+/** Told to the window when the server wants a token, whoever asked it. */
+export const TOKEN_WANTED = "phaseline:token-wanted";
+const UNAUTHORIZED = 401;
 
 /** What the server answered instead of what was asked for. */
 export class Refusal extends Error {
@@ -38,6 +41,7 @@ async function call<T>(path: string, init: RequestInit): Promise<T> {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Unreachable();
   }
+  if (response.status === UNAUTHORIZED) dispatchEvent(new Event(TOKEN_WANTED));
   if (!response.ok) throw new Refusal(await problemOf(response));
   return (await response.json()) as T;
 }

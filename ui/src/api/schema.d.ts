@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/choices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Choices
+         * @description List the sources and analysers of this installation, and what keeps each from being used.
+         */
+        get: operations["list_choices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/evaluation-periods": {
         parameters: {
             query?: never;
@@ -597,6 +617,47 @@ export interface components {
             subreddit?: string | null;
         };
         /**
+         * Choices
+         * @description What a run can be asked for here.
+         */
+        Choices: {
+            /** Analyzers */
+            analyzers: components["schemas"]["ChoiceView"][];
+            defaults: components["schemas"]["Defaults"];
+            /** Sources */
+            sources: components["schemas"]["ChoiceView"][];
+        };
+        /**
+         * ChoiceView
+         * @description A source or an analyser that can be named in a request.
+         */
+        ChoiceView: {
+            /**
+             * Argument
+             * @description what follows its name after a colon; null where nothing does
+             */
+            argument: string | null;
+            /** Name */
+            name: string;
+            /** Needs Argument */
+            needs_argument: boolean;
+            /**
+             * Package
+             * @description the package that offers it; null for Phaseline's own
+             */
+            package: string | null;
+            /**
+             * Problem
+             * @description why it can't be used and what to do; null where it can be tried
+             */
+            problem: string | null;
+            /**
+             * Summary
+             * @description what it is, in a few words
+             */
+            summary: string;
+        };
+        /**
          * ClosedView
          * @description A position after a sale, the sale, and how old its price was.
          */
@@ -711,6 +772,18 @@ export interface components {
             confidence: number;
             /** Date */
             date: string;
+        };
+        /**
+         * Defaults
+         * @description What holds where a request says nothing; of what follows a colon nothing is told.
+         */
+        Defaults: {
+            /** Analyzer */
+            analyzer: string;
+            /** Source */
+            source: string;
+            /** Subreddit */
+            subreddit: string;
         };
         /**
          * EdgeView
@@ -1685,11 +1758,14 @@ export interface components {
 }
 export type AllocationView = components['schemas']['AllocationView'];
 export type AnalyzeRequest = components['schemas']['AnalyzeRequest'];
+export type Choices = components['schemas']['Choices'];
+export type ChoiceView = components['schemas']['ChoiceView'];
 export type ClosedView = components['schemas']['ClosedView'];
 export type CloseRequest = components['schemas']['CloseRequest'];
 export type CommentView = components['schemas']['CommentView'];
 export type ConfidenceParts = components['schemas']['ConfidenceParts'];
 export type ConfidencePoint = components['schemas']['ConfidencePoint'];
+export type Defaults = components['schemas']['Defaults'];
 export type EdgeView = components['schemas']['EdgeView'];
 export type EvaluationPage = components['schemas']['EvaluationPage'];
 export type EvaluationView = components['schemas']['EvaluationView'];
@@ -1823,6 +1899,53 @@ export interface operations {
             };
             /** @description the database is busy, or there is no thread */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_choices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Choices"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description a foreign Host or Origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something went wrong here */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,25 +1,36 @@
-/** The form that starts a run. */
+/** The form that starts a run, with the sources and analysers that this server has. */
 
 import { useState } from "preact/hooks";
 
 import { post } from "../api/client";
-import type { AnalyzeRequest, RunStatus } from "../api/schema";
+import type { AnalyzeRequest, Choices, ChoiceView, RunStatus } from "../api/schema";
+import { useLoaded } from "../hooks";
 import { addressOf, go } from "../router";
-import { Problem } from "./Notice";
+import { Notice, Problem } from "./Notice";
 
-const NAMES = ["subreddit", "source", "analyzer"] as const;
+/** A choice by its name, and what follows it after a colon; no name leaves it to the server's settings. */
+interface Picked {
+  readonly name: string;
+  readonly argument: string;
+}
+
+const NOTHING: Picked = { name: "", argument: "" };
 
 export function StartRun() {
-  const [asked, setAsked] = useState<Partial<AnalyzeRequest>>({});
+  const choices = useLoaded<Choices>("/choices");
+  const [source, setSource] = useState(NOTHING);
+  const [analyzer, setAnalyzer] = useState(NOTHING);
+  const [subreddit, setSubreddit] = useState("");
   const [error, setError] = useState<Error | null>(null);
   const [waiting, setWaiting] = useState(false);
-  const say = (name: (typeof NAMES)[number], value: string) =>
-    setAsked(({ [name]: _before, ...rest }) => (value === "" ? rest : { ...rest, [name]: value }));
+  const { sources = [], analyzers = [], defaults } = choices.value ?? {};
 
   async function start(event: Event) {
     event.preventDefault();
     setWaiting(true);
+    setError(null);
     try {
+      const asked: Partial<AnalyzeRequest> = { ...said("source", source), ...said("analyzer", analyzer), ...(subreddit && { subreddit }) };
       const run = await post<RunStatus>("/analyze", asked);
       go(addressOf(["runs", run.run_id]));
     } catch (failed) {
@@ -33,43 +44,101 @@ export function StartRun() {
     <section aria-labelledby="start">
       <h2 id="start">Start a run</h2>
       <form class="form row" onSubmit={(event) => void start(event)}>
-        <label>
-          Source
-          <input
-            placeholder="sample, archive:/path, reddit"
-            list="sources"
-            class="long"
-            onInput={(event) => say("source", event.currentTarget.value)}
-          />
-          <datalist id="sources">
-            <option value="sample" />
-            <option value="reddit" />
-            <option value="archive:" label="archive:PATH[,PATH...], posts and comments as NDJSON, .zst or .gz, read by the server" />
-          </datalist>
-        </label>
+        <Pick label="Source" choices={sources} byDefault={defaults?.source} picked={source} pick={setSource} />
         <label>
           Subreddit
           <input
-            placeholder="as the server is set"
+            value={subreddit}
+            placeholder={defaults?.subreddit ?? ""}
             pattern="[A-Za-z0-9_]{2,21}"
             title="2 to 21 letters, digits and _"
-            onInput={(event) => say("subreddit", event.currentTarget.value)}
+            onInput={(event) => setSubreddit(event.currentTarget.value)}
           />
         </label>
-        <label>
-          Analyser
-          <select onChange={(event) => say("analyzer", event.currentTarget.value)}>
-            <option value="">as the server is set</option>
-            <option value="lexicon">lexicon (offline)</option>
-            <option value="llm">llm (a model)</option>
-          </select>
-        </label>
+        <Pick label="Analyser" choices={analyzers} byDefault={defaults?.analyzer} picked={analyzer} pick={setAnalyzer} />
         <button class="primary" disabled={waiting}>
           {waiting ? "Starting…" : "Start"}
         </button>
       </form>
-      <p class="quiet">What is left empty is as the server is set. An archive is a path on the server's machine: archive:/path/posts.zst,/path/comments.zst</p>
-      <Problem error={error} />
+      <InTheWay choice={chosen(sources, source, defaults?.source)} />
+      <InTheWay choice={chosen(analyzers, analyzer, defaults?.analyzer)} />
+      <Unusable choices={[...sources, ...analyzers]} />
+      <Problem error={error ?? choices.error} />
     </section>
+  );
+}
+
+function said(field: "source" | "analyzer", { name, argument }: Picked): Partial<AnalyzeRequest> {
+  if (name === "") return {};
+  return { [field]: argument === "" ? name : `${name}:${argument}` };
+}
+
+function chosen(choices: readonly ChoiceView[], picked: Picked, byDefault: string | undefined): ChoiceView | undefined {
+  return choices.find((each) => each.name === (picked.name || byDefault));
+}
+
+interface PickProps {
+  readonly label: string;
+  readonly choices: readonly ChoiceView[];
+  readonly byDefault: string | undefined;
+  readonly picked: Picked;
+  readonly pick: (picked: Picked) => void;
+}
+
+function Pick({ label, choices, byDefault, picked, pick }: PickProps) {
+  const choice = choices.find((each) => each.name === picked.name);
+  return (
+    <>
+      <label>
+        {label}
+        <select value={picked.name} onChange={(event) => pick({ ...NOTHING, name: event.currentTarget.value })}>
+          <option value="">{byDefault === undefined ? "as the server is set" : `as the server is set: ${byDefault}`}</option>
+          {choices.map((each) => (
+            <option key={each.name + (each.package ?? "")} value={each.name} disabled={each.problem !== null}>
+              {each.name}
+              {each.problem === null ? "" : " (not set up)"}
+            </option>
+          ))}
+        </select>
+      </label>
+      {choice?.argument != null && (
+        <label>
+          {choice.needs_argument ? choice.summary : `What ${choice.name} is told, if anything`}
+          <input
+            class="long"
+            value={picked.argument}
+            placeholder={choice.argument}
+            required={choice.needs_argument}
+            onInput={(event) => pick({ ...picked, argument: event.currentTarget.value })}
+          />
+        </label>
+      )}
+    </>
+  );
+}
+
+function InTheWay({ choice }: { choice: ChoiceView | undefined }) {
+  if (choice?.problem == null) return null;
+  return <Notice kind="warning">As the server is set this can't start: {choice.problem}.</Notice>;
+}
+
+/** What could be chosen were it set up, each with what is missing. */
+function Unusable({ choices }: { choices: readonly ChoiceView[] }) {
+  const unusable = choices.filter((each) => each.problem !== null);
+  if (unusable.length === 0) return null;
+  return (
+    <details>
+      <summary>{unusable.length} more when they are set up</summary>
+      <dl class="choices-missing">
+        {unusable.map((each) => (
+          <div key={each.name + (each.package ?? "")}>
+            <dt>
+              {each.name} <small>{each.summary}</small>
+            </dt>
+            <dd>{each.problem}</dd>
+          </div>
+        ))}
+      </dl>
+    </details>
   );
 }
