@@ -9,6 +9,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from api import problems
+from api.compression import Compression
 from api.lifespan import lifespan
 from api.models import RunStatus
 from api.openapi import describe
@@ -56,7 +57,8 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    app.add_middleware(Door, settings=settings)
+    app.add_middleware(Compression)
+    app.add_middleware(Door, settings=settings)  # added last, so it is the outermost
     problems.install(app)
     for routes in (page, service, runs, findings, decisions):
         app.include_router(routes.router)

@@ -36,7 +36,8 @@ class PageFile:
         kind = mimetypes.guess_type(self.name)[0] or "application/octet-stream"
         return {
             "content-type": f"{kind}; charset=utf-8" if kind.startswith("text/") else kind,
-            "etag": f'"{blake2b(self.content, digest_size=12).hexdigest()}"',
+            # Weak, because it stands for the compressed file too.
+            "etag": f'W/"{blake2b(self.content, digest_size=12).hexdigest()}"',
             "cache-control": FOR_EVER if self.name.startswith(ASSETS) else ASK_EACH_TIME,
             "vary": "accept-encoding",
         }

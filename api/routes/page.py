@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from starlette.responses import RedirectResponse, Response
 
+from api.compression import takes_gzip
 from api.page import page_file
 from api.problems import problem
 
@@ -31,6 +32,6 @@ async def get_page(path: str, encodings: Encodings = "", known: Known = "") -> R
         return problem(404, "not_found", "the page has no such file; reload it")
     if found.headers["etag"] in known:
         return Response(status_code=304, headers=found.headers)
-    if "gzip" in encodings:
+    if takes_gzip(encodings):
         return Response(found.compressed, headers={**found.headers, "content-encoding": "gzip"})
     return Response(found.content, headers=found.headers)

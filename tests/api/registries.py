@@ -54,10 +54,16 @@ def talk_and_fail(conn: sqlite3.Connection, ctx: Any) -> None:
     raise RuntimeError("enough")
 
 
+def go_on(conn: sqlite3.Connection, ctx: Any) -> None:
+    """Have much to tell."""
+    ctx.results["story"] = "and then " * 500
+
+
 QUICK = [(1, "First note", note), (5, "Second note", note)]
 GATED = [(1, "First note", note), (2, "Gate", gate), (3, "Last note", note)]
 HOLDING = [(1, "Hold", hold)]
 CURIOUS = [(1, "Look", look)]
 BROKEN = [(1, "First note", note), (2, "Break down", break_down)]
 TALKING = [(1, "First word", talk), (2, "Last word", talk_and_fail)]
+TALKATIVE = [(1, "Go on", go_on)]
 EMPTY: list[Any] = []
