@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -41,23 +39,24 @@ class Metric:
 class Durations:
     """A histogram of seconds."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
-    """Observations in each bucket alone; the last one has no upper bound."""
+    count: int = 0
     sum_s: float = 0.0
+    up_to: list[int] = field(default_factory=lambda: [0] * len(BUCKETS_S))
+    """How many were at most as long as each of `BUCKETS_S`."""
 
-    def observe(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
-        self.sum_s += seconds
+    def add(self, count: int, sum_s: float, *up_to: int) -> None:
+        """Take in those of another histogram."""
+        self.count += count
+        self.sum_s += sum_s
+        self.up_to = [ours + theirs for ours, theirs in zip(self.up_to, up_to, strict=True)]
 
     def samples(self, labels: Labels) -> Iterable[tuple[str, Labels, float]]:
         """Yield cumulative buckets, sum and count."""
-        total = 0
-        for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), self.counts, strict=True):
-            total += count
-            yield "_bucket", {**labels, "le": bound}, total
+        for bound, count in zip(BUCKETS_S, self.up_to, strict=True):
+            yield "_bucket", {**labels, "le": str(bound)}, count
+        yield "_bucket", {**labels, "le": "+Inf"}, self.count
         yield "_sum", labels, self.sum_s
-        yield "_count", labels, total
+        yield "_count", labels, self.count
 
 
 class History:
@@ -67,8 +66,6 @@ class History:
         """`phases` are the states that have a label of their own."""
         self._lock = threading.Lock()
         self._seq = 0
-        self._entered: dict[int, tuple[str, str]] = {}
-        """Runs in a phase: which one, and since when."""
         self._taken = Counter[str]()
         self._refused = Counter[str]()
         self._durations = {phase: Durations() for phase in phases}
@@ -76,9 +73,7 @@ class History:
     def metrics(self, reader: RunReader) -> list[Metric]:
         """Read what is new, and return the counters."""
         with self._lock:
-            for seq, *event in reader.conn.execute(_EVENTS, (self._seq,)):
-                self._fold(*event)
-                self._seq = seq
+            self._read_on(reader)
             return [
                 _by("transitions_total", "Edges taken; every one was a commit.", self._taken),
                 _by("refusals_total", "Steps that were refused.", self._refused),
@@ -94,27 +89,32 @@ class History:
                 ),
             ]
 
-    def _fold(self, run_id: int, at: str, trigger: str, dest: str, refused: int) -> None:
-        if refused:
-            self._refused[trigger] += 1
-            return
-        self._taken[trigger] += 1
-        phase, since = self._entered.pop(run_id, ("", at))
-        # Not after a crash or a failure: the time until somebody noticed is not the phase's.
-        if trigger == ADVANCE:
+    def _read_on(self, reader: RunReader) -> None:
+        (until,) = reader.conn.execute("SELECT coalesce(max(seq), 0) FROM run_events").fetchone()
+        counted, took = (reader.conn.execute(sql, (self._seq, until)).fetchall() for sql in (_COUNTED, _TOOK))
+        for trigger, refused, count in counted:
+            (self._refused if refused else self._taken)[trigger] += count
+        for phase, *figures in took:
             label = phase if phase in self._durations else OTHER
-            self._durations.setdefault(label, Durations()).observe(_seconds(since, at))
-        if dest not in TERMINAL:
-            self._entered[run_id] = (dest, at)
+            self._durations.setdefault(label, Durations()).add(*figures)
+        self._seq = until
 
 
-_EVENTS: Final = """
-SELECT seq, run_id, at, trigger, dest, coalesce(detail LIKE '{"refused":%', 0)
-FROM run_events WHERE seq > ? ORDER BY seq"""
-
-
-def _seconds(since: str, until: str) -> float:
-    return max(0.0, (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds())
+# SQLite adds them up, not we: it does so without the interpreter's lock, so that a long history keeps no
+# request waiting.
+_REFUSED: Final = """coalesce(detail LIKE '{"refused":%', 0)"""
+_NEW: Final = "seq > ? AND seq <= ?"
+_COUNTED: Final = f"SELECT trigger, {_REFUSED}, count(*) FROM run_events WHERE {_NEW} GROUP BY 1, 2"
+# From the last edge before: after a crash or a resume that is when somebody took the phase up again, for
+# the time until then is not the phase's. MATERIALIZED, or each bucket would look for that edge anew.
+_TOOK: Final = f"""
+WITH took AS MATERIALIZED (
+  SELECT source AS phase, max(0, round(86400 * (julianday(at) - julianday(
+           (SELECT at FROM run_events WHERE run_id = event.run_id AND seq < event.seq AND NOT {_REFUSED}
+            ORDER BY seq DESC LIMIT 1))), 3)) AS s
+  FROM run_events AS event WHERE {_NEW} AND trigger = '{ADVANCE}' AND NOT {_REFUSED})
+SELECT phase, count(*), sum(s), {", ".join(f"sum(s <= {bound})" for bound in BUCKETS_S)}
+FROM took GROUP BY phase"""
 
 
 def _by(name: str, help_: str, counted: Counter[str]) -> Metric:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.metrics import Metric, _lines
+from api.metrics import BUCKETS_S, History, Metric, _lines
+from statemachine.clock import stamp
 from tests.api.world import Gate, Serve, services_of, until_idle
 
 NAME = r"[a-z][a-z0-9_]*"
@@ -20,6 +25,8 @@ LABEL = rf'{NAME}="(?:[^"\\\n]|\\[\\"n])*"'
 SAMPLE = re.compile(rf"({NAME})(?:\{{((?:{LABEL},)*{LABEL})\}})? (-?[0-9][0-9.e+-]*)")
 ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 ENDINGS = {"histogram": ("_bucket", "_sum", "_count")}
+MIDNIGHT = datetime(2025, 3, 12, tzinfo=UTC)
+REFUSED = '{"refused":"it has ended"}'
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -139,6 +146,65 @@ def test_the_size_of_the_database_is_told_to_the_byte(serve: Serve) -> None:
     family = parse(client.get("/metrics").text)["phaseline_database_bytes"]
 
     assert family.samples["phaseline_database_bytes", (("file", "database"),)] == db.stat().st_size
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.integers(1, 3),
+        st.integers(0, 4_000_000),
+        st.sampled_from(["start", "advance", "resume", "fail"]),
+        st.sampled_from(["first_note", "another", "failed"]),
+        st.booleans(),
+    ),
+    max_size=30,
+).map(lambda moves: [(run, 0, "start", "", False) for run in (1, 2, 3)] + moves)
+
+
+@given(EVENTS, st.integers(0, 30))
+def test_a_phase_took_from_the_last_edge_of_its_run_to_its_boundary_whenever_that_is_read(
+    events: list[tuple[int, int, str, str, bool]], looked_at: int
+) -> None:
+    with closing(sqlite3.connect(":memory:")) as conn:
+        conn.execute("CREATE TABLE run_events (seq INTEGER PRIMARY KEY, run_id, at, trigger, source, detail)")
+        history = History(["first_note"])
+        reader: Any = SimpleNamespace(conn=conn)
+        for part in (events[:looked_at], events[looked_at:]):
+            conn.executemany(
+                "INSERT INTO run_events (run_id, at, trigger, source, detail) VALUES (?, ?, ?, ?, ?)",
+                [
+                    (
+                        run,
+                        stamp(MIDNIGHT + timedelta(milliseconds=at)),
+                        trigger,
+                        source,
+                        REFUSED if refused else None,
+                    )
+                    for run, at, trigger, source, refused in part
+                ],
+            )
+            metrics = history.metrics(reader)
+
+    told = {(name, *labels.values()): value for name, labels, value in metrics[2].samples}
+    lasted = lasting(events)
+    for phase in ("first_note", "other"):
+        own = [ms / 1000 for label, ms in lasted if (label == "first_note") == (phase == "first_note")]
+        assert told.get(("_count", phase), 0) == len(own)
+        assert told.get(("_sum", phase), 0) == pytest.approx(sum(own))
+        for bound in BUCKETS_S:
+            assert told.get(("_bucket", phase, str(bound)), 0) == sum(each <= bound for each in own)
+
+
+def lasting(events: list[tuple[int, int, str, str, bool]]) -> list[tuple[str, int]]:
+    """Return which phase advanced after how many milliseconds, told the slow way."""
+    since: dict[int, int] = {}
+    found: list[tuple[str, int]] = []
+    for run, at, trigger, source, refused in events:
+        if refused:
+            continue
+        if trigger == "advance":
+            found.append((source, max(0, at - since[run])))
+        since[run] = at
+    return found
 
 
 @given(st.text(st.sampled_from('ab é\\"\n{},=')), st.integers(0, 2**53))
