@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.server import Server
+from api.listening import Server
 from api.settings import load
 from benchmarks.floor import Floor, bare_copy
 

@@ -34,6 +34,7 @@ def serve(as_json_: bool, lifeline: bool) -> None:
     if lifeline:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     from api import server  # noqa: PLC0415  # FastAPI takes its time
+    from api.listening import AddressUnusable  # noqa: PLC0415  # the same
 
     def announce(url: str) -> None:
         say(f"serving {url} with {of.db}; stop with Ctrl-C")
@@ -42,7 +43,7 @@ def serve(as_json_: bool, lifeline: bool) -> None:
 
     try:
         server.serve(of, announce)
-    except server.AddressUnusable as error:
+    except AddressUnusable as error:
         raise Mistake(str(error)) from error
 
 

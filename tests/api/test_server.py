@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from api.server import SWITCH_S, _listening, _url
+from api.listening import listening, url_of
+from api.server import SWITCH_S
 from statemachine.store import Run, RunReader
 from tests.api.world import AS_OF, HERE, Gate
 
@@ -304,6 +305,6 @@ def test_the_factory_serves_under_plain_uvicorn_too(tmp_path: Path, gate: Gate) 
 @pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_an_answer_never_waits_for_an_acknowledgement(host: str) -> None:
-    with _listening(host, 0) as listener:
+    with listening(host, 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at before it sets TCP_NODELAY
-        assert _url(listener).startswith("http://[::1]:" if ":" in host else "http://127.0.0.1:")
+        assert url_of(listener).startswith("http://[::1]:" if ":" in host else "http://127.0.0.1:")

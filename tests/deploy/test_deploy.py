@@ -19,7 +19,7 @@ import yaml
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from api.server import GRACE_S
+from api.listening import GRACE_S
 from api.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
