@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -22,11 +22,18 @@ DIGITS: Final = len(str(MAX_ID))
 json_option = click.option("--json", "as_json_", is_flag=True, help="Write JSON to stdout.")
 
 
-def settings_flags(*shown: str) -> Callable[[FunctionT], FunctionT]:
-    """Take every setting as a flag; help shows those that matter to the command."""
+def settings_flags(*shown: str, but: Collection[str] = ()) -> Callable[[FunctionT], FunctionT]:
+    """Take every setting as a flag; help shows those that matter to the command.
+
+    Args:
+        shown: Those that matter.
+        but: Those whose flags mean something else in this command.
+    """
 
     def decorate(function: FunctionT) -> FunctionT:
         for name, field in reversed(Settings.model_fields.items()):
+            if name in but:
+                continue
             function = click.option(
                 f"--{name.replace('_', '-')}",
                 name,

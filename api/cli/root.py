@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "close": ("close", "Sell an open position, or a part of it, at its stored price."),
     "replay": ("replay", "Play an archive day by day, as of each day, and report what came of it."),
     "export": ("export", "Write a table as CSV, NDJSON or Parquet."),
+    "explore": ("explore", "Show the database in a browser: tables, questions, SQL."),
     "schwab-login": ("schwab_login", "Log in to Schwab, which lasts seven days."),
     "prune": ("prune", "Empty the texts of old comments."),
     "completion": ("completion", "Write the script that completes commands and flags in a shell."),

@@ -1,0 +1,1 @@
+"""`phaseline explore`: the run database in Datasette, to read only."""

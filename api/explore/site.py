@@ -1,0 +1,155 @@
+"""Datasette over one run database: read-only, without foreign plug-ins, behind the server's own door.
+
+Importing this module imports Datasette, which the extra `explore` brings; only `phaseline explore` does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import sqlite3
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.explore.metadata import STATIC, metadata
+from api.explore.questions import answerable
+from api.listening import answer
+from api.security import Door
+from api.settings import Settings
+from statemachine.connection import connect_read_only
+
+
+@contextmanager
+def _without_plugins() -> Generator[None]:
+    """Keep Datasette from importing what calls itself its plug-in: this is the mark that it looks for."""
+    mark = "_called_from_test"
+    setattr(sys, mark, True)
+    try:
+        yield
+    finally:
+        delattr(sys, mark)
+
+
+with _without_plugins():  # it ships no types
+    _app: Any = import_module("datasette.app")
+    _database: Any = import_module("datasette.database")
+    _errors: Any = import_module("datasette.handle_exception")
+
+# Where Rich is installed, Datasette would print every refusal to stdout, with all variables around it.
+_errors.rich = None
+
+NAME: Final = "phaseline"
+"""The database's name in addresses, whatever its file is called."""
+HERE: Final = Path(__file__).parent
+LIMITS: Final[dict[str, int | bool]] = {
+    "sql_time_limit_ms": 2_000,
+    "facet_time_limit_ms": 500,
+    "max_returned_rows": 1_000,
+    "truncate_cells_html": 500,
+    "default_cache_ttl": 0,  # runs go on while somebody looks
+    "suggest_facets": False,  # it would count every column of every page
+    "allow_download": False,  # a copy of a file that is written to may be broken
+}
+_INLINE: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+def serve(settings: Settings, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Show the database until a signal; `announce` is told the address of its page.
+
+    Raises:
+        DatabaseUnusable, AddressUnusable: Before anything is shown.
+    """
+    # The server's token is for programs: a browser has no way to send it.
+    reachable = settings.model_copy(update={"host": host, "token": None})
+    app = Door(_Answers(site(settings.db)), settings=reachable)
+    answer(app, host, port, lambda url: announce(f"{url}/{NAME}"))
+
+
+def site(db: Path) -> ASGIApp:
+    """Return Datasette's application for a database; raises `DatabaseUnusable`."""
+    with closing(connect_read_only(db)) as conn:
+        said = metadata(NAME, _columns(conn), answerable(conn))
+    datasette = _app.Datasette(
+        metadata=said,
+        settings=LIMITS,
+        template_dir=str(HERE / "templates"),
+        static_mounts=[(STATIC, str(HERE / "static"))],
+    )
+    datasette.remove_database("_memory")
+    datasette.add_database(_read_only(datasette, db), name=NAME)
+    app: ASGIApp = datasette.app()
+    return app
+
+
+def _read_only(datasette: Any, db: Path) -> Any:
+    """Return Datasette's view of the file, by the same read-only connections as all our readers."""
+    database = _database.Database(datasette, path=str(db))
+    ask = database.execute
+
+    def connect(write: bool = False) -> sqlite3.Connection:
+        if write:
+            raise sqlite3.OperationalError("this database is open to read only")
+        return connect_read_only(db)
+
+    async def execute(*asked: Any, **how: Any) -> Any:
+        # What is wrong with a query is told on the page, and not on the terminal too.
+        return await ask(*asked, **{**how, "log_sql_errors": False})
+
+    database.connect, database.execute = connect, execute
+    return database
+
+
+def _columns(conn: sqlite3.Connection) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for table, column in conn.execute(
+        "SELECT t.name, c.name FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c"
+        " WHERE t.type = 'table'"
+    ):
+        found.setdefault(table, set()).add(column)
+    return found
+
+
+class _Answers:
+    """Says with each answer what the page may do: run Datasette's own scripts, and load nothing foreign."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._policy = (b"content-security-policy", _policy().encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                said = [(name.lower(), value) for name, value in message["headers"]]
+                message["headers"] = [*said, self._policy]
+            await send(message)
+
+        await self.app(scope, receive, sending)
+
+
+def _policy() -> str:
+    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in sorted(set(_inline_scripts())))
+    return (
+        f"default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def _inline_scripts() -> Iterator[str]:
+    """Yield the scripts that stand in Datasette's pages, so that no other script in a page ever runs."""
+    for template in Path(_app.__file__).with_name("templates").glob("*.html"):
+        for script in _INLINE.findall(template.read_text(encoding="utf-8")):
+            yield script.replace("{{ datasette_allow_facet }}", "true")
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
