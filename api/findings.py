@@ -181,6 +181,20 @@ def portfolio(reader: RunReader, portfolio_id: int) -> Row:
     return {**found, "allocation": [_allocated(position, found["current_value"]) for position in held]}
 
 
+def equity(reader: RunReader, portfolio_id: int, days: int) -> list[Row]:
+    """Return what a portfolio was worth over the last `days` days on record: the last look of each day."""
+    _one(reader, "SELECT id FROM portfolios WHERE id = ?", portfolio_id, "portfolio")
+    found = _rows(
+        reader,
+        """SELECT day, max(valued_at) AS at, cash, held, oldest_price_at, benchmark FROM portfolio_values
+           WHERE portfolio_id = :id
+             AND day > date((SELECT max(day) FROM portfolio_values WHERE portfolio_id = :id), :days)
+           GROUP BY day ORDER BY day""",  # the other columns are of the row with the maximum, says SQLite
+        {"id": portfolio_id, "days": f"-{days} days"},
+    )
+    return [{**each, "value": round(each["cash"] + each["held"], 4)} for each in found]
+
+
 def _with_totals(row: Row) -> Row:
     gained = round(row["current_value"] - row["starting_capital"], 4)
     return {**row, "total_pnl": gained, "total_pnl_pct": gained / row["starting_capital"]}
@@ -266,6 +280,16 @@ def _nearest_exit(row: Row, price: float, trails: Mapping[str, float]) -> float 
     )
     distances = [abs(level - price) / price for level in levels if level is not None]
     return min(distances, default=None)
+
+
+def premiums(reader: RunReader, position_id: int) -> list[Row]:
+    """Return what monitoring saw of an option position, oldest first; nothing for shares."""
+    _one(reader, "SELECT id FROM positions WHERE id = ?", position_id, "position")
+    return _rows(
+        reader,
+        "SELECT at, premium, underlying_price FROM option_marks WHERE position_id = ? ORDER BY at",
+        (position_id,),
+    )
 
 
 # --- predictions ---
@@ -362,7 +386,7 @@ def _one(reader: RunReader, select: str, row_id: int, kind: str) -> Row:
     return found[0]
 
 
-def _rows(reader: RunReader, sql: str, values: Sequence[object] = ()) -> list[Row]:
+def _rows(reader: RunReader, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
     try:
         cursor = reader.conn.execute(sql, values)
     except sqlite3.OperationalError as error:

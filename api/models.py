@@ -269,6 +269,20 @@ class PortfolioView(BaseModel):
     allocation: list[AllocationView] | None = None
 
 
+class EquityPoint(BaseModel):
+    """What a portfolio was worth at the last look of a day; days without a look have none."""
+
+    day: str = Field(description="the exchange's date")
+    at: Instant
+    value: Dollars = Field(description="cash and what is held")
+    cash: Dollars
+    held: Dollars = Field(description="the open positions, each at its last known price")
+    oldest_price_at: Instant | None = Field(
+        description="when the oldest of those was made; null: none is held"
+    )
+    benchmark: Dollars | None = Field(description="SPY at the same instant; null where it had no price")
+
+
 class ExitView(BaseModel):
     """A sale of a position or of a part of it."""
 
@@ -330,6 +344,14 @@ class PositionView(BaseModel):
     dte: int | None = Field(description="days to expiration at the last look")
     premium_change_pct: Share | None
     position_exits: list[ExitView]
+
+
+class PremiumPoint(BaseModel):
+    """What an option was seen at."""
+
+    at: Instant
+    premium: Dollars = Field(description="for one share of the contract as it was then")
+    underlying_price: Dollars | None
 
 
 class CloseRequest(BaseModel):

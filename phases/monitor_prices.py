@@ -26,7 +26,7 @@ from phases.tools import Bar, Calendar, Context, PricesUnavailable, Split
 from phases.trading.book import Position, open_one, open_positions, settle
 from phases.trading.expiry import last_session
 from phases.trading.splits import Jump, apply_split, last_moment, pending, restates
-from phases.trading.watch import Watch, walk, watches
+from phases.trading.watch import Step, Watch, walk, watches
 from statemachine.contract import Json
 
 _log = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ def _look(conn: sqlite3.Connection, ctx: Context, watch: Watch, position: Positi
     if mark.checked_at == position.last_checked_at:
         return
     _remember(conn, position.ticker, look.bars, ctx)
+    _remember_marks(conn, position, [step for step in look.steps if step.at <= mark.checked_at])
     if settle(conn, position, holding, exits, mark, calendar=ctx.tools.calendar, now=ctx.clock.now()):
         ctx.results["exits_triggered"] += len(exits)
         if exits and exits[-1].at == look.ends:
@@ -146,6 +147,23 @@ def _remember(conn: sqlite3.Connection, ticker: str, bars: Sequence[Bar], ctx: C
             for bar in bars
             for day in [ctx.tools.calendar.trading_date(bar.start)]
             if _is_daily(bar, ctx.tools.calendar)
+        ],
+    )
+
+
+def _remember_marks(conn: sqlite3.Connection, position: Position, steps: Sequence[Step]) -> None:
+    """Keep what was seen of an option, up to its sale, for its chart."""
+    if position.contract is None:
+        return
+    conn.executemany(
+        """
+        INSERT INTO option_marks (position_id, at, premium, underlying_price) VALUES (?, ?, ?, ?)
+        ON CONFLICT (position_id, at) DO NOTHING
+        """,
+        [
+            (position.id, stamp(step.at), usd(step.price), usd(step.underlying) if step.underlying else None)
+            for step in steps
+            if step.at > position.last_checked_at
         ],
     )
 

@@ -245,6 +245,15 @@ CREATE TABLE position_splits (
   PRIMARY KEY (position_id, effective_at)
 ) STRICT, WITHOUT ROWID;
 
+-- What monitoring saw of the options that were held; shares have price_history.
+CREATE TABLE option_marks (
+  position_id INTEGER NOT NULL REFERENCES positions (id),
+  at TEXT NOT NULL,             -- when the premium was made
+  premium REAL NOT NULL CHECK (premium >= 0), -- for one share of the contract as it was then
+  underlying_price REAL CHECK (underlying_price > 0),
+  PRIMARY KEY (position_id, at)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE price_history (
   id INTEGER PRIMARY KEY,
   ticker TEXT NOT NULL CHECK (length(ticker) BETWEEN 1 AND 10),
@@ -360,3 +369,16 @@ CREATE TABLE evaluation_periods (
   CHECK ((relative_performance IS NULL) = (beat_benchmark IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX one_active_period ON evaluation_periods (portfolio_id) WHERE status = 'active';
+
+-- What each portfolio was worth at the instants of the runs (see scoring/equity.py).
+CREATE TABLE portfolio_values (
+  portfolio_id INTEGER NOT NULL REFERENCES portfolios (id),
+  valued_at TEXT NOT NULL,
+  day TEXT NOT NULL CHECK (length(day) = 10), -- the exchange's date
+  cash REAL NOT NULL CHECK (cash >= 0),
+  held REAL NOT NULL CHECK (held >= 0), -- the open positions at their last known prices
+  oldest_price_at TEXT,         -- when the oldest of those was made; NULL where nothing is held
+  benchmark REAL CHECK (benchmark > 0), -- NULL where it had no price
+  PRIMARY KEY (portfolio_id, valued_at),
+  CHECK (held = 0 OR oldest_price_at IS NOT NULL)
+) STRICT, WITHOUT ROWID;

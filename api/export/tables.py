@@ -41,6 +41,10 @@ TABLES: Final[Mapping[str, Exported]] = {
     "prices": Exported("price_history", "id", "daily bars of what was held"),
     "predictions": Exported("predictions", "id", "what each comment's opinion would have made as an option"),
     "periods": Exported("evaluation_periods", "id", "windows of thirty days against the benchmark"),
+    "values": Exported(
+        "portfolio_values", "portfolio_id, valued_at", "what the portfolios were worth at each look"
+    ),
+    "premiums": Exported("option_marks", "position_id, at", "what monitoring saw of the options held"),
     "replay-moments": Exported(
         "replay_moments", "as_of", "of a replay: its runs, with the benchmark's price"
     ),

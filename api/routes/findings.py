@@ -11,11 +11,13 @@ from api import findings
 from api.models import (
     CommentView,
     ConfidencePoint,
+    EquityPoint,
     EvaluationPage,
     Page,
     PortfolioView,
     PositionView,
     PredictionView,
+    PremiumPoint,
     PricePoint,
     SignalView,
 )
@@ -106,6 +108,13 @@ def get_portfolio(services: Shared, portfolio_id: Id) -> dict[str, Any]:
         return findings.portfolio(reader, portfolio_id)
 
 
+@router.get("/portfolios/{portfolio_id}/equity", response_model=Page[EquityPoint])
+def list_equity(services: Shared, portfolio_id: Id, days: Days = 366) -> dict[str, Any]:
+    """List what a portfolio was worth over the last days on record, beside the benchmark: a point a day."""
+    with services.reading() as reader:
+        return _whole(findings.equity(reader, portfolio_id, days))
+
+
 @router.get("/positions", response_model=Page[PositionView])
 def list_positions(
     services: Shared,
@@ -134,6 +143,13 @@ def get_position(services: Shared, position_id: Id) -> dict[str, Any]:
     """Return one position with its sales."""
     with services.reading() as reader:
         return findings.position(reader, position_id)
+
+
+@router.get("/positions/{position_id}/premiums", response_model=Page[PremiumPoint])
+def list_premiums(services: Shared, position_id: Id) -> dict[str, Any]:
+    """List what monitoring saw of an option position, oldest first; all at once, none for shares."""
+    with services.reading() as reader:
+        return _whole(findings.premiums(reader, position_id))
 
 
 @router.get("/predictions", response_model=Page[PredictionView])

@@ -5,10 +5,11 @@ begins on that day: `(start, end]`, the first one with its start. After a long p
 one instead of beginning anew on the day of the next run: so none overlap, no day is left out, and nobody can
 make a bad month vanish by not running. Windows that nobody looked into have no return.
 
-**Figures.** Each run values the open window: portfolio and benchmark at the same instant, the run's `as_of`.
-A window ends with the figures of the last look inside it, and the next begins with them, so that returns
-chain and like is compared with like. Only positions that are fully closed are counted, in the window of the
-day of their exit; an exit that is noticed later is counted in that window still.
+**Figures.** Each run values the open window: portfolio and benchmark at the same instant, the run's `as_of`;
+that look is a point of the portfolio's equity as well (`equity.py`). A window ends with the figures of the
+last look inside it, and the next begins with them, so that returns chain and like is compared with like.
+Only positions that are fully closed are counted, in the window of the day of their exit; an exit that is
+noticed later is counted in that window still.
 
 A run at an earlier instant than the last look (a replay in the same database) changes nothing: what the
 portfolios are worth now was not known then. A price of the benchmark that is missing stays unknown, is warned
@@ -28,6 +29,7 @@ from typing import Final
 
 from phases.money import usd
 from phases.prices.breaker import Breaker
+from phases.scoring.equity import note_equity
 from phases.stamps import instant, stamp
 from phases.tools import Context, PricesUnavailable
 
@@ -128,6 +130,10 @@ _PRICE_LAST: Final = """
 UPDATE evaluation_periods SET last_benchmark = :price WHERE last_benchmark IS NULL AND last_valued_at = :at
 """
 
+_PRICE_LOOK: Final = """
+UPDATE portfolio_values SET benchmark = :price WHERE benchmark IS NULL AND valued_at = :at
+"""
+
 _LOOKS: Final = """
 SELECT id, opened_at < last_valued_at, value_at_period_start, last_value, benchmark_at_period_start,
   last_benchmark FROM evaluation_periods ORDER BY id
@@ -166,7 +172,8 @@ def evaluate(conn: sqlite3.Connection, ctx: Context) -> None:
     else:
         _catch_up(conn, date.fromisoformat(active[0]), today, now)
     conn.execute(_LOOK, {"at": stamp(as_of)})
-    for statement in (_PRICE_OPENING, _PRICE_LAST):
+    note_equity(conn, as_of, today)
+    for statement in (_PRICE_OPENING, _PRICE_LAST, _PRICE_LOOK):
         conn.executemany(statement, [{"at": at, "price": price} for at, price in prices.items()])
     _write_figures(conn, ctx)
 

@@ -162,6 +162,46 @@ def test_portfolios_add_up(client: TestClient) -> None:
     assert client.get("/portfolios/99").status_code == 404
 
 
+def test_equity_is_the_last_look_of_each_day_and_adds_up(client: TestClient) -> None:
+    for portfolio in items(client, "/portfolios"):
+        (point,) = items(client, f"/portfolios/{portfolio['id']}/equity")
+        assert (point["day"], point["at"]) == ("2025-03-12", "2025-03-12T18:00:00.000Z")
+        assert point["value"] == pytest.approx(point["cash"] + point["held"])
+        assert (point["cash"], point["value"]) == (portfolio["cash_available"], portfolio["current_value"])
+        assert (point["oldest_price_at"] is None) == (point["held"] == 0)
+        assert point["benchmark"] > 0
+    earlier = "INSERT INTO portfolio_values VALUES (1, ?, '2025-03-11', 5, 0, NULL, NULL)"
+    with closing(sqlite3.connect(services_of(client).runner.db, isolation_level=None)) as conn:
+        conn.executemany(earlier, [("2025-03-11T15:00:00.000Z",), ("2025-03-11T14:00:00.000Z",)])
+
+        assert items(client, "/portfolios/1/equity")[0]["at"] == "2025-03-11T15:00:00.000Z"
+        assert len(items(client, "/portfolios/1/equity", days=1)) == 1
+        conn.execute("DELETE FROM portfolio_values WHERE day = '2025-03-11'")
+    assert client.get("/portfolios/99/equity").status_code == 404
+
+
+def test_premiums_are_those_of_an_option_and_shares_have_none(client: TestClient) -> None:
+    option = items(client, "/positions", instrument_type="option")[0]
+    share = items(client, "/positions", instrument_type="stock")[0]
+    with closing(sqlite3.connect(services_of(client).runner.db, isolation_level=None)) as conn:
+        conn.executemany(
+            "INSERT INTO option_marks VALUES (?, ?, ?, ?)",
+            [
+                (option["id"], "2025-03-13T20:00:00.000Z", 1.5, None),
+                (option["id"], "2025-03-12T20:00:00.000Z", 1, 26),
+            ],
+        )
+
+        seen = items(client, f"/positions/{option['id']}/premiums")
+        conn.execute("DELETE FROM option_marks")
+
+    assert [(one["at"][:10], one["premium"], one["underlying_price"]) for one in seen] == [
+        ("2025-03-12", 1.0, 26.0), ("2025-03-13", 1.5, None),
+    ]  # fmt: skip
+    assert items(client, f"/positions/{share['id']}/premiums") == []
+    assert client.get("/positions/999/premiums").status_code == 404
+
+
 def test_an_open_position_is_valued_at_its_last_price(client: TestClient) -> None:
     position = items(client, "/positions", status="open", instrument_type="stock")[0]
 

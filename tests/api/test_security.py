@@ -23,7 +23,8 @@ PATHS = (
     "/", "/ui", "/ui/", "/ui/app.js", "/healthz", "/readyz", "/metrics", "/openapi.json", "/analyze", "/runs",
     "/runs/1", "/runs/1/status", "/runs/1/events", "/runs/1/stream", "/runs/1/cancel", "/runs/1/resume",
     "/runs/1/diagram", "/machine", "/signals", "/signals/history", "/signals/1", "/signals/1/comments",
-    "/portfolios", "/portfolios/1", "/positions", "/positions/1", "/positions/1/close", "/predictions",
+    "/portfolios", "/portfolios/1", "/portfolios/1/equity", "/positions", "/positions/1",
+    "/positions/1/premiums", "/positions/1/close", "/predictions",
     "/predictions/1", "/predictions/1/override", "/evaluation-periods", "/prices/GME", "/choices",
     "/nothing/here",
 )  # fmt: skip

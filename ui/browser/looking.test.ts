@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { launch, watched, WHY_NOT } from "./browser";
 import { Server } from "./server";
-import { cancelled, failed, weeks, working } from "./stage";
+import { cancelled, failed, option, weeks, working } from "./stage";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf-8");
 const REFUSED = /Failed to load resource/;
@@ -26,16 +26,16 @@ describe.skipIf(WHY_NOT !== null)(`looking at the page${WHY_NOT === null ? "" : 
   let server: Server;
   let other: Server;
   let browser: Browser;
-  let ids: { hostile: number; many: number; broken: number; cancelled: number; working: number };
+  let ids: { hostile: number; many: number; broken: number; cancelled: number; working: number; option: number };
 
   beforeAll(async () => {
     other = new Server({ phases: "tests.ui.other:PHASES" });
     [server, browser] = await Promise.all([new Server().start(), launch(), other.start()]);
     server.open();
-    await weeks(server, ["2025-03-12", "2025-03-13"]); // some positions are closed then, and some open
+    await weeks(server, ["2025-03-12", "2025-03-13", "2025-03-14"]); // some positions are closed then, and some open
     const stopped = await cancelled(server);
     await failed(server, "<img src=x onerror=alert(1)> {{7*7}} \u202e");
-    ids = { ...server.fill(), cancelled: stopped, working: await working(server) };
+    ids = { ...server.fill(), cancelled: stopped, working: await working(server), option: await option(server) };
   });
   afterAll(async () => {
     await Promise.all([browser.close(), server.end(), other.end()]);
@@ -45,7 +45,8 @@ describe.skipIf(WHY_NOT !== null)(`looking at the page${WHY_NOT === null ? "" : 
     const { hostile, many, broken, working: running } = ids;
     const paths = ["", "?status=failed", "runs/1", `runs/${ids.cancelled}`, `runs/${broken}`, `runs/${running}`, "runs/999", "nowhere"];
     const found = ["signals", "signals?ticker=NONE", `signals/${hostile}`, `signals/${many}`, "signals/1"];
-    return [...paths, ...found, "positions", "positions?portfolio=1", "positions/1", "positions/2", "predictions"];
+    const traded = ["positions", "positions?portfolio=1", "positions/1", "positions/2", `positions/${ids.option}`, "predictions"];
+    return [...paths, ...found, ...traded];
   }
 
   test.each([
@@ -136,6 +137,43 @@ describe.skipIf(WHY_NOT !== null)(`looking at the page${WHY_NOT === null ? "" : 
     await page.goto(`${other.url}/ui/`);
 
     await page.getByText("No run yet.").waitFor();
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  test("a portfolio's equity has a row for each day that a run looked, with what the server keeps of it", async () => {
+    const { page, complaints } = await watched(browser, server.url);
+    const { items } = await server.ask<{ items: { day: string; value: number }[] }>("GET", "/portfolios/1/equity");
+    await page.goto(`${server.url}/ui/positions?portfolio=1`);
+    const chart = page.locator("figure", { hasText: "Worth at the last look of each day" });
+    await chart.getByText("The same as a table").click();
+
+    const rows = await chart.locator("tbody tr").allTextContents();
+    expect(items).toHaveLength(3);
+    expect(rows).toHaveLength(3);
+    for (const { day, value } of items) {
+      const worth = value.toLocaleString("en-US", { style: "currency", currency: "USD" });
+      expect(rows.some((row) => row.startsWith(day + worth))).toBe(true);
+    }
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  test("an option shows its contract, the premiums that runs saw, and says what is not known", async () => {
+    const { page, complaints } = await watched(browser, server.url);
+    const id = await option(server);
+    const position = await server.ask<{ contract_symbol: string; expiration_date: string }>("GET", `/positions/${id}`);
+    const { items } = await server.ask<{ items: { premium: number }[] }>("GET", `/positions/${id}/premiums`);
+    await page.goto(`${server.url}/ui/positions/${id}`);
+    await page.getByText(`Runs have seen its premium ${items.length} times. Between two looks the premium isn't known`).waitFor();
+    const chart = page.locator("figure", { hasText: `Premium of ${position.contract_symbol}` });
+    await chart.getByText("The same as a table").click();
+
+    const rows = (await chart.locator("tbody tr").allTextContents()).join("\n");
+    for (const said of ["entry", "exit", "stop", "target", `expires ${position.expiration_date}`, `$${items[0]?.premium.toFixed(2)}`]) {
+      expect(rows).toContain(said);
+    }
+    await page.locator("figure", { hasText: "against the strike" }).waitFor();
     expect(complaints).toEqual([]);
     await page.context().close();
   });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { launch, watched } from "./browser";
 import { ROOT, Server } from "./server";
-import { cancelled, failed, takenOver, weeks, working } from "./stage";
+import { cancelled, failed, option, takenOver, weeks, working } from "./stage";
 
 const ALL = join(ROOT, "dist/pictures");
 const KEPT = join(ROOT, "docs/pictures");
@@ -30,6 +30,7 @@ try {
     positions: "positions",
     portfolio: "positions?portfolio=1",
     position: "positions/3",
+    option: `positions/${await option(server)}`,
     predictions: "predictions",
     cancelled: `runs/${await cancelled(server)}`,
     takenover: `runs/${await takenOver(server)}`,

@@ -9,6 +9,14 @@ export async function weeks(server: Server, days: readonly string[] = DAYS): Pro
   for (const day of days) await server.ended(await server.run({}, { as_of: `${day}T18:00:00Z` }));
 }
 
+/** A position in an option. */
+export async function option(server: Server): Promise<number> {
+  const { items } = await server.ask<{ items: readonly { id: number }[] }>("GET", "/positions?instrument_type=option&status=closed");
+  const first = items.at(-1);
+  if (first === undefined) throw new Error("nobody has bought an option");
+  return first.id;
+}
+
 export async function failed(server: Server, message?: string): Promise<number> {
   server.shut();
   const id = await server.run({ "3": "break" }, message === undefined ? {} : { message });

@@ -127,8 +127,8 @@ export function useMedia(query: string): boolean {
   return holds;
 }
 
-/** Reads several addresses; what has not come yet is missing. */
-export function useAll<T>(paths: readonly string[]): readonly (T | undefined)[] {
+/** Reads several addresses, again when what they depend on changes; what has not come yet is missing. */
+export function useAll<T>(paths: readonly string[], dependsOn = ""): readonly (T | undefined)[] {
   const [values, setValues] = useState<ReadonlyMap<string, T>>(new Map());
   useEffect(() => {
     const stopping = new AbortController();
@@ -139,6 +139,6 @@ export function useAll<T>(paths: readonly string[]): readonly (T | undefined)[] 
       );
     }
     return () => stopping.abort();
-  }, [paths.join(" ")]);
+  }, [paths.join(" "), dependsOn]);
   return paths.map((path) => values.get(path));
 }

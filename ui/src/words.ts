@@ -37,7 +37,7 @@ export function change(share: number | null | undefined): string {
 const dollarFormat = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 
 export function dollars(amount: number | null | undefined): string {
-  return amount === null || amount === undefined ? "–" : dollarFormat.format(amount);
+  return amount === null || amount === undefined ? "–" : dollarFormat.format(amount).replace("-", "−");
 }
 
 export function count(number: number, unit: string): string {

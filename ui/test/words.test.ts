@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { placeOf } from "../src/router";
 import { wrapped } from "../src/parts/Machine";
-import { change, count, duration } from "../src/words";
+import { change, count, dollars, duration } from "../src/words";
 
 test("seconds are said as people say them", () => {
   expect([0.04, 9.96, 59.6, 185, 3720].map(duration)).toEqual(["0.0 s", "10.0 s", "1 min 00 s", "3 min 05 s", "1 h 02 min"]);
@@ -10,6 +10,7 @@ test("seconds are said as people say them", () => {
 
 test("a loss has a minus, a gain a plus, and nothing has neither", () => {
   expect([-0.037, 0, 0.5, null].map(change)).toEqual(["−3.7 %", "0.0 %", "+50.0 %", "–"]);
+  expect([-1566, 0.5, null].map(dollars)).toEqual(["−$1,566.00", "$0.50", "–"]);
 });
 
 test("one is one", () => {

@@ -164,6 +164,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/portfolios/{portfolio_id}/equity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Equity
+         * @description List what a portfolio was worth over the last days on record, beside the benchmark: a point a day.
+         */
+        get: operations["list_equity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/positions": {
         parameters: {
             query?: never;
@@ -218,6 +238,26 @@ export interface paths {
          * @description Sell an open position, or a part of it, at its stored price; the answer says of when that is.
          */
         post: operations["close_position"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/positions/{position_id}/premiums": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Premiums
+         * @description List what monitoring saw of an option position, oldest first; all at once, none for shares.
+         */
+        get: operations["list_premiums"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -802,6 +842,48 @@ export interface components {
             trigger: string;
         };
         /**
+         * EquityPoint
+         * @description What a portfolio was worth at the last look of a day; days without a look have none.
+         */
+        EquityPoint: {
+            /**
+             * At
+             * @description ISO 8601, UTC, with Z
+             * @example 2020-12-01T18:00:00.000Z
+             */
+            at: string;
+            /**
+             * Benchmark
+             * @description SPY at the same instant; null where it had no price
+             */
+            benchmark: number | null;
+            /**
+             * Cash
+             * @description US dollars
+             */
+            cash: number;
+            /**
+             * Day
+             * @description the exchange's date
+             */
+            day: string;
+            /**
+             * Held
+             * @description the open positions, each at its last known price
+             */
+            held: number;
+            /**
+             * Oldest Price At
+             * @description when the oldest of those was made; null: none is held
+             */
+            oldest_price_at: string | null;
+            /**
+             * Value
+             * @description cash and what is held
+             */
+            value: number;
+        };
+        /**
          * EvaluationPage
          * @description All periods of a portfolio.
          */
@@ -1063,6 +1145,16 @@ export interface components {
              */
             next_cursor: number | null;
         };
+        /** Page[EquityPoint] */
+        Page_EquityPoint_: {
+            /** Items */
+            items: components["schemas"]["EquityPoint"][];
+            /**
+             * Next Cursor
+             * @description pass it as `cursor` for the next part; null after the last one
+             */
+            next_cursor: number | null;
+        };
         /** Page[EventView] */
         Page_EventView_: {
             /** Items */
@@ -1097,6 +1189,16 @@ export interface components {
         Page_PredictionView_: {
             /** Items */
             items: components["schemas"]["PredictionView"][];
+            /**
+             * Next Cursor
+             * @description pass it as `cursor` for the next part; null after the last one
+             */
+            next_cursor: number | null;
+        };
+        /** Page[PremiumPoint] */
+        Page_PremiumPoint_: {
+            /** Items */
+            items: components["schemas"]["PremiumPoint"][];
             /**
              * Next Cursor
              * @description pass it as `cursor` for the next part; null after the last one
@@ -1466,6 +1568,25 @@ export interface components {
             trailing_stop_active: boolean;
         };
         /**
+         * PremiumPoint
+         * @description What an option was seen at.
+         */
+        PremiumPoint: {
+            /**
+             * At
+             * @description ISO 8601, UTC, with Z
+             * @example 2020-12-01T18:00:00.000Z
+             */
+            at: string;
+            /**
+             * Premium
+             * @description for one share of the contract as it was then
+             */
+            premium: number;
+            /** Underlying Price */
+            underlying_price: number | null;
+        };
+        /**
          * PricePoint
          * @description A stored daily close.
          */
@@ -1767,6 +1888,7 @@ export type ConfidenceParts = components['schemas']['ConfidenceParts'];
 export type ConfidencePoint = components['schemas']['ConfidencePoint'];
 export type Defaults = components['schemas']['Defaults'];
 export type EdgeView = components['schemas']['EdgeView'];
+export type EquityPoint = components['schemas']['EquityPoint'];
 export type EvaluationPage = components['schemas']['EvaluationPage'];
 export type EvaluationView = components['schemas']['EvaluationView'];
 export type EventView = components['schemas']['EventView'];
@@ -1778,10 +1900,12 @@ export type MachineView = components['schemas']['MachineView'];
 export type OutcomeView = components['schemas']['OutcomeView'];
 export type OverrideRequest = components['schemas']['OverrideRequest'];
 export type PageCommentView = components['schemas']['Page_CommentView_'];
+export type PageEquityPoint = components['schemas']['Page_EquityPoint_'];
 export type PageEventView = components['schemas']['Page_EventView_'];
 export type PagePortfolioView = components['schemas']['Page_PortfolioView_'];
 export type PagePositionView = components['schemas']['Page_PositionView_'];
 export type PagePredictionView = components['schemas']['Page_PredictionView_'];
+export type PagePremiumPoint = components['schemas']['Page_PremiumPoint_'];
 export type PagePricePoint = components['schemas']['Page_PricePoint_'];
 export type PageRunView = components['schemas']['Page_RunView_'];
 export type PageSignalView = components['schemas']['Page_SignalView_'];
@@ -1790,6 +1914,7 @@ export type PositionSummary = components['schemas']['PositionSummary'];
 export type PositionView = components['schemas']['PositionView'];
 export type PredictionExitView = components['schemas']['PredictionExitView'];
 export type PredictionView = components['schemas']['PredictionView'];
+export type PremiumPoint = components['schemas']['PremiumPoint'];
 export type PricePoint = components['schemas']['PricePoint'];
 export type Problem = components['schemas']['Problem'];
 export type Readiness = components['schemas']['Readiness'];
@@ -2331,6 +2456,84 @@ export interface operations {
             };
         };
     };
+    list_equity: {
+        parameters: {
+            query?: {
+                days?: number;
+            };
+            header?: never;
+            path: {
+                portfolio_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_EquityPoint_"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description a foreign Host or Origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such record */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description a parameter or the body does not fit */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the database is busy or can't be used */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_positions: {
         parameters: {
             query?: {
@@ -2597,6 +2800,82 @@ export interface operations {
                 };
             };
             /** @description the database is busy or can't be used, or the last price is too old: see Retry-After */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_premiums: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                position_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PremiumPoint_"];
+                };
+            };
+            /** @description the token is missing or wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description a foreign Host or Origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description there is no such record */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description a parameter or the body does not fit */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the database is busy or can't be used */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -1,9 +1,9 @@
-/** How the portfolios stand against SPY, by their evaluation periods of thirty days. */
+/** How the portfolios stand against SPY: day by day, and by their evaluation periods of thirty days. */
 
 import type { EvaluationPage, EvaluationView, PortfolioView } from "../api/schema";
 import { useAll } from "../hooks";
 import { change, percent, portfolioName } from "../words";
-import { Chart, type Line } from "./Chart";
+import { Equity } from "./Equity";
 
 interface Row {
   readonly portfolio: PortfolioView;
@@ -13,45 +13,14 @@ interface Row {
 export function Benchmark({ portfolios }: { portfolios: readonly PortfolioView[] }) {
   const pages = useAll<EvaluationPage>(portfolios.map((each) => `/evaluation-periods?portfolio_id=${each.id}`));
   const rows = portfolios.flatMap((portfolio, index) => (pages[index]?.items ?? []).map((period) => ({ portfolio, period })));
-  const [only] = portfolios;
-  const periods = rows.map((row) => row.period).toReversed();
   return (
     <section aria-labelledby="benchmark">
       <h2 id="benchmark">Against the benchmark</h2>
-      {rows.length === 0 ? (
-        <p class="empty">Not yet: the first period opens with the first run.</p>
-      ) : (
-        <>
-          {portfolios.length === 1 && only !== undefined && <Equity name={portfolioName(only)} periods={periods} />}
-          <Table rows={rows} />
-        </>
-      )}
+      <Equity portfolios={portfolios} />
+      {rows.length === 0 ? <p class="empty">No period yet: the first one opens with the first run.</p> : <Table rows={rows} />}
       <Graduation page={pages.find((page) => page !== undefined)} />
     </section>
   );
-}
-
-/** What one dollar became in the portfolio and in SPY, from the start of the first period to the last look. */
-function Equity({ name, periods }: { name: string; periods: readonly EvaluationView[] }) {
-  const lines: readonly Line[] = [
-    { name, points: grown(periods, (period) => period.portfolio_return_pct) },
-    { name: "SPY", points: grown(periods, (period) => period.sp500_return_pct) },
-  ];
-  if (lines.some((line) => line.points.length < 2)) return <p class="empty">Not yet: nobody has looked at both inside a period.</p>;
-  return <Chart title="What one dollar became, by period" lines={lines} say={(value) => value.toFixed(3)} />;
-}
-
-function grown(periods: readonly EvaluationView[], returnOf: (period: EvaluationView) => number | null): Line["points"] {
-  const [first] = periods;
-  if (first === undefined) return [];
-  let value = 1;
-  const ends = periods.flatMap((period) => {
-    const share = returnOf(period);
-    if (share === null) return [];
-    value *= 1 + share;
-    return [[period.last_valued_at.slice(0, 10), value] as const];
-  });
-  return [[first.period_start, 1], ...ends];
 }
 
 function Table({ rows }: { rows: readonly Row[] }) {
