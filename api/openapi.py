@@ -1,14 +1,21 @@
-"""The OpenAPI document: what every operation shares is added in one place."""
+"""The OpenAPI document: what every operation shares is added in one place.
+
+The examples are answers of a run over the bundled sample, kept in `examples.json` by `tools/examples.py`.
+"""
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.links import LINKS
 from api.models import Problem
 from api.problems import MEDIA_TYPE
+from api.stream import EventStream
 
 Operation = dict[str, Any]
 
@@ -36,12 +43,13 @@ EXTRA: Final[dict[str, dict[int, str]]] = {
     "get_diagram": {409: "the run was started with other phases", **OF_RUNS},
 }
 """Further answers of single operations; the others have those of their tag."""
-OF_TAGS: Final = {"runs": OF_RUNS, "findings": OF_FINDINGS, "decisions": OF_FINDINGS, "service": {}}
-STATUS_LINK: Final = {
-    "operationId": "run_status",
-    "parameters": {"run_id": "$response.body#/run_id"},
-    "description": "where to poll",
+EVENT: Final = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+    "required": ["data"],
 }
+"""An event of a stream, as OpenAPI 3.2 describes them."""
+OF_TAGS: Final = {"runs": OF_RUNS, "findings": OF_FINDINGS, "decisions": OF_FINDINGS, "service": {}}
 
 
 def describe(app: FastAPI) -> None:
@@ -63,12 +71,26 @@ def _document(app: FastAPI) -> dict[str, Any]:
         components["schemas"].pop(name, None)
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     schema["security"] = [{}, {"token": []}]
+    examples = json.loads(files("api").joinpath("examples.json").read_bytes())
     for path in schema["paths"].values():
         for method, operation in path.items():
+            _show(operation, examples)
             _complete(operation, takes_body=method == "post")
-    accepted = schema["paths"]["/analyze"]["post"]["responses"]["202"]
-    accepted["links"] = {"status": STATUS_LINK}
     return schema
+
+
+def _show(operation: Operation, examples: dict[str, Any]) -> None:
+    """Add to the operation's success what it looked like once, and where it leads."""
+    name = operation["operationId"]
+    success = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
+    kind, content = next(iter(success["content"].items()))
+    if kind == EventStream.media_type:
+        content.pop("schema")
+        content["itemSchema"] = EVENT
+    if name in examples:
+        content["example"] = examples[name]
+    if name in LINKS:
+        success["links"] = dict(LINKS[name])
 
 
 def _complete(operation: Operation, *, takes_body: bool) -> None:

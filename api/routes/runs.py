@@ -24,10 +24,11 @@ IdempotencyKey = Annotated[
 ]
 DiagramFormat = Literal["mermaid", "dot", "svg"]
 MEDIA_TYPES: dict[DiagramFormat, str] = {
-    "mermaid": "text/vnd.mermaid; charset=utf-8",
-    "dot": "text/vnd.graphviz; charset=utf-8",
+    "mermaid": "text/vnd.mermaid",
+    "dot": "text/vnd.graphviz",
     "svg": "image/svg+xml",
 }
+_PICTURES: dict[str, Any] = {name: {"schema": {"type": "string"}} for name in MEDIA_TYPES.values()}
 
 
 def _accepted(run: Run, services: Shared, response: Response) -> dict[str, Any]:
@@ -120,7 +121,7 @@ async def get_machine(services: Shared) -> dict[str, Any]:
     return machine_of(services.pipeline.registry)
 
 
-@router.get("/runs/{run_id}/diagram", response_class=Response)
+@router.get("/runs/{run_id}/diagram", response_class=Response, responses={200: {"content": _PICTURES}})
 async def get_diagram(
     services: Shared,
     run_id: RunId,

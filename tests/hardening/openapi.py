@@ -47,6 +47,10 @@ OPERATIONS = {
     for operation in (result.ok() for result in SCHEMA.get_all_operations())
 }
 
+BY_ID = {operation.definition.raw["operationId"]: operation for operation in OPERATIONS.values()}
+STARTS: Final = ("POST /analyze", "GET /runs", "GET /signals", "GET /positions")
+"""Where links begin that need no parameters."""
+
 
 def _takes_anything(operation: Any) -> bool:
     """Return whether there is something to get wrong."""
@@ -108,6 +112,52 @@ def _answer(client: TestClient, case: schemathesis.Case) -> Any:
     return client.request(**sent)
 
 
+def follow_links(client: TestClient) -> dict[tuple[str, str], int]:
+    """Follow each link of the document once, from what needs no parameters on; raise as `ask` does.
+
+    Returns:
+        The status to which each link led, by operation and name. A link to nowhere (the part after the last
+        one) is not followed.
+    """
+    led: dict[tuple[str, str], int] = {}
+    waiting: list[tuple[tuple[str, str] | None, Any]] = [(None, OPERATIONS[name].Case()) for name in STARTS]
+    for came_by, case in waiting:  # it grows meanwhile
+        answer = _answer(client, case)
+        case.validate_response(answer, checks=CHECKS)
+        if came_by is not None:
+            led[came_by] = answer.status_code
+        known = {link for link, _ in waiting}
+        waiting += [(link, next_) for link, next_ in _links(case, answer) if link not in known]
+    return led
+
+
+def _links(case: schemathesis.Case, answer: Any) -> Iterator[tuple[tuple[str, str], Any]]:
+    operation = case.operation.definition.raw
+    for name, link in operation["responses"][str(answer.status_code)].get("links", {}).items():
+        target = BY_ID[link["operationId"]]
+        values = {to: _value(said, case, answer) for to, said in link["parameters"].items()}
+        if None not in values.values():
+            of_path = {each.name for each in target.path_parameters}
+            yield (
+                (operation["operationId"], name),
+                target.Case(
+                    path_parameters={to: value for to, value in values.items() if to in of_path},
+                    query={to: value for to, value in values.items() if to not in of_path},
+                    **({"body": {"reason": "the link led here"}} if target.body else {}),
+                ),
+            )
+
+
+def _value(expression: str, case: schemathesis.Case, answer: Any) -> Any:
+    """Return what a runtime expression of OpenAPI stands for."""
+    if expression.startswith("$request.path."):
+        return case.path_parameters[expression.removeprefix("$request.path.")]
+    value = answer.json()
+    for step in expression.removeprefix("$response.body#/").split("/"):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return value
+
+
 def main() -> int:
     """Ask as many requests as are wanted, of each kind alike; those that take nothing are soon exhausted."""
     parser = argparse.ArgumentParser(prog="python -m tests.hardening.openapi", description=__doc__)
@@ -122,9 +172,12 @@ def main() -> int:
             except Exception as error:  # noqa: BLE001  # told, and the others are tried all the same
                 failures += 1
                 sys.stdout.write(f"{mode.value} {name}: {type(error).__name__}: {error}\n")
+        led = follow_links(client)
     told = ", ".join(f"{status}: {count:,}" for status, count in sorted(answers.items()))
     sys.stdout.write(f"{answers.total():,} requests of {len(KINDS)} kinds ({told}); ")
-    sys.stdout.write(f"{failures} kinds with an answer that is not as documented\n")
+    sys.stdout.write(
+        f"{len(led)} links followed; {failures} kinds with an answer that is not as documented\n"
+    )
     return 1 if failures else 0
 
 

@@ -8,7 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 from schemathesis.generation import GenerationMode
 
-from tests.hardening.openapi import KINDS, OPERATIONS, ask, serving
+from api.links import LINKS
+from tests.hardening.openapi import KINDS, OPERATIONS, ask, follow_links, serving
 
 CASES = 14
 """Requests of each kind; some 500 in all. `python -m tests.hardening.openapi` asks 10,000."""
@@ -30,3 +31,12 @@ def test_the_document_describes_every_operation() -> None:
 )
 def test_every_answer_is_as_documented(client: TestClient, name: str, mode: GenerationMode) -> None:
     assert ask(client, name, mode, CASES)
+
+
+@pytest.mark.slow
+def test_every_link_leads_to_an_answer(client: TestClient) -> None:
+    led = follow_links(client)
+
+    assert set(led) == {(of, name) for of, links in LINKS.items() for name in links if name != "next"}
+    assert set(led.values()) <= {200, 202, 409}, "409: the run has ended, or the position is closed"
+    assert {led[of, name] for of, name in led if name not in {"cancel", "resume", "close"}} == {200}
