@@ -27,7 +27,7 @@ ASKED: Final[dict[str, Any]] = {
     "portfolio_id": 1,
     "position_id": 1,
     "prediction_id": 1,
-    "ticker": "NVDA",
+    "ticker": "GME",
     "signal_type": "consensus",
 }
 """The parameters that an operation can't do without."""

@@ -1947,6 +1947,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "run_id": 1,
+                     *       "status": "running",
+                     *       "state": "fetching_reddit",
+                     *       "current_phase": 1,
+                     *       "phase_label": "Fetching Reddit",
+                     *       "progress_current": 1,
+                     *       "progress_total": 7,
+                     *       "step_current": null,
+                     *       "step_total": null,
+                     *       "step_unit": null,
+                     *       "started_at": "2025-03-12T18:00:00.000Z",
+                     *       "updated_at": "2025-03-12T18:00:00.000Z",
+                     *       "completed_at": null,
+                     *       "error_code": null,
+                     *       "error_message": null,
+                     *       "warnings": null,
+                     *       "results": {},
+                     *       "cancelling": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["RunStatus"];
                 };
             };
@@ -2048,6 +2070,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "sources": [
+                     *         {
+                     *           "name": "sample",
+                     *           "summary": "bundled and made up, takes seconds",
+                     *           "argument": null,
+                     *           "needs_argument": false,
+                     *           "package": null,
+                     *           "problem": null
+                     *         }
+                     *       ],
+                     *       "analyzers": [
+                     *         {
+                     *           "name": "lexicon",
+                     *           "summary": "embedded, offline",
+                     *           "argument": null,
+                     *           "needs_argument": false,
+                     *           "package": null,
+                     *           "problem": null
+                     *         }
+                     *       ],
+                     *       "defaults": {
+                     *         "subreddit": "wallstreetbets",
+                     *         "source": "sample",
+                     *         "analyzer": "lexicon"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Choices"];
                 };
             };
@@ -2097,6 +2148,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 1,
+                     *           "portfolio_id": 1,
+                     *           "period_start": "2025-03-12",
+                     *           "period_end": "2025-04-11",
+                     *           "instrument_type": "stock",
+                     *           "signal_type": "quality",
+                     *           "status": "active",
+                     *           "portfolio_return_pct": null,
+                     *           "sp500_return_pct": null,
+                     *           "relative_performance": null,
+                     *           "beat_benchmark": null,
+                     *           "total_positions_closed": 0,
+                     *           "winning_positions": 0,
+                     *           "losing_positions": 0,
+                     *           "avg_return_pct": null,
+                     *           "signal_accuracy_pct": null,
+                     *           "value_at_period_start": 100000,
+                     *           "opened_at": "2025-03-12T18:00:00.000Z",
+                     *           "last_value": 100000,
+                     *           "last_valued_at": "2025-03-12T18:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "graduation": {
+                     *         "graduated": false,
+                     *         "signal_type": null,
+                     *         "completed_windows": 0,
+                     *         "reasons": [
+                     *           "0 of 3 windows are completed"
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["EvaluationPage"];
                 };
             };
@@ -2171,6 +2259,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
@@ -2218,6 +2311,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "registry": "52e24696a5a81dfe",
+                     *       "states": [
+                     *         {
+                     *           "state": "fetching_reddit",
+                     *           "label": "Fetching Reddit",
+                     *           "phase": 1
+                     *         }
+                     *       ],
+                     *       "edges": [
+                     *         {
+                     *           "trigger": "start",
+                     *           "source": "",
+                     *           "dest": "fetching_reddit",
+                     *           "rolls_back": false,
+                     *           "only_where_it_failed": false
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["MachineView"];
                 };
             };
@@ -2283,6 +2397,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # HELP phaseline_runs Runs in the database.
+                     *     # TYPE phaseline_runs gauge
+                     *     phaseline_runs{status="running"} 0
+                     *     phaseline_runs{status="completed"} 1
+                     *     phaseline_runs{status="failed"} 0
+                     *     # HELP phaseline_failed_runs Failed runs by error code.
+                     *     # TYPE phaseline_failed_runs gauge
+                     *     # HELP phaseline_active_run_seconds Longest active time of the runs in a phase, at their last commit.
+                     *     # TYPE phaseline_active_run_seconds gauge
+                     *     # HELP phaseline_transitions_total Edges taken; every one was a commit.
+                     *     # TYPE phaseline_transitions_total counter
+                     *     phaseline_transitions_total{trigger="advance"} 7
+                     */
                     "text/plain": string;
                 };
             };
@@ -2330,6 +2458,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 1,
+                     *           "name": "stocks_quality",
+                     *           "instrument_type": "stock",
+                     *           "signal_type": "quality",
+                     *           "starting_capital": 100000,
+                     *           "current_value": 100000,
+                     *           "cash_available": 92553.55,
+                     *           "created_at": "2026-11-22T05:45:06Z",
+                     *           "open_position_count": 2,
+                     *           "total_pnl": 0,
+                     *           "total_pnl_pct": 0
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Page_PortfolioView_"];
                 };
             };
@@ -2397,6 +2545,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "name": "stocks_quality",
+                     *       "instrument_type": "stock",
+                     *       "signal_type": "quality",
+                     *       "starting_capital": 100000,
+                     *       "current_value": 100000,
+                     *       "cash_available": 92553.55,
+                     *       "created_at": "2026-11-22T05:45:06Z",
+                     *       "open_position_count": 2,
+                     *       "total_pnl": 0,
+                     *       "total_pnl_pct": 0,
+                     *       "allocation": [
+                     *         {
+                     *           "position_id": 1,
+                     *           "ticker": "GME",
+                     *           "market_value": 3743.25,
+                     *           "share_pct": 0.0374325
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PortfolioView"];
                 };
             };
@@ -2475,6 +2646,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "day": "2025-03-12",
+                     *           "at": "2025-03-12T18:00:00.000Z",
+                     *           "value": 100000,
+                     *           "cash": 92553.55,
+                     *           "held": 7446.45,
+                     *           "oldest_price_at": "2025-03-12T13:30:00.000Z",
+                     *           "benchmark": 558.55
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Page_EquityPoint_"];
                 };
             };
@@ -2559,6 +2746,56 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 9,
+                     *           "portfolio_id": 4,
+                     *           "signal_id": 6,
+                     *           "ticker": "TSLA",
+                     *           "instrument_type": "option",
+                     *           "signal_type": "consensus",
+                     *           "direction": "put",
+                     *           "confidence": 0.5845703703703704,
+                     *           "position_size": 1594,
+                     *           "entry_date": "2025-03-12",
+                     *           "entered_at": "2025-03-12T18:00:00.000Z",
+                     *           "entry_price": 7.97,
+                     *           "entry_basis": "ask of 2025-03-12T13:30:00.000Z (bid 7.50, ask 7.97, mark 7.74, delta -0.28)",
+                     *           "status": "open",
+                     *           "last_checked_at": "2025-03-12T18:00:00.000Z",
+                     *           "current_price": 7.7356,
+                     *           "last_price_at": "2025-03-12T13:30:00.000Z",
+                     *           "shares": null,
+                     *           "shares_remaining": null,
+                     *           "stop_loss_price": 3.985,
+                     *           "take_profit_price": 15.94,
+                     *           "peak_price": null,
+                     *           "trailing_stop_active": false,
+                     *           "option_type": "put",
+                     *           "strike_price": 220,
+                     *           "expiration_date": "2025-03-28",
+                     *           "contract_symbol": "TSLA  250328P00220000",
+                     *           "contracts": 2,
+                     *           "contracts_remaining": 2,
+                     *           "premium_paid": 7.97,
+                     *           "peak_premium": 7.97,
+                     *           "underlying_price_at_entry": 238.69,
+                     *           "exit_date": null,
+                     *           "exit_reason": null,
+                     *           "realized_return_pct": null,
+                     *           "unrealized_return_pct": -0.02941028858218318,
+                     *           "nearest_exit_distance_pct": 0.4848492683179068,
+                     *           "hold_days": 0,
+                     *           "dte": 16,
+                     *           "premium_change_pct": -0.02941028858218318,
+                     *           "position_exits": []
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Page_PositionView_"];
                 };
             };
@@ -2635,6 +2872,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "portfolio_id": 1,
+                     *       "signal_id": 1,
+                     *       "ticker": "GME",
+                     *       "instrument_type": "stock",
+                     *       "signal_type": "quality",
+                     *       "direction": "long",
+                     *       "confidence": 0.7429,
+                     *       "position_size": 3743.25,
+                     *       "entry_date": "2025-03-12",
+                     *       "entered_at": "2025-03-12T18:00:00.000Z",
+                     *       "entry_price": 23.25,
+                     *       "entry_basis": "open 2025-03-12",
+                     *       "status": "open",
+                     *       "last_checked_at": "2025-03-12T18:00:00.000Z",
+                     *       "current_price": 23.25,
+                     *       "last_price_at": "2025-03-12T13:30:00.000Z",
+                     *       "shares": 161,
+                     *       "shares_remaining": 161,
+                     *       "stop_loss_price": 20.925,
+                     *       "take_profit_price": 26.7375,
+                     *       "peak_price": 23.25,
+                     *       "trailing_stop_active": false,
+                     *       "option_type": null,
+                     *       "strike_price": null,
+                     *       "expiration_date": null,
+                     *       "contract_symbol": null,
+                     *       "contracts": null,
+                     *       "contracts_remaining": null,
+                     *       "premium_paid": null,
+                     *       "peak_premium": null,
+                     *       "underlying_price_at_entry": null,
+                     *       "exit_date": null,
+                     *       "exit_reason": null,
+                     *       "realized_return_pct": null,
+                     *       "unrealized_return_pct": 0,
+                     *       "nearest_exit_distance_pct": 0.09999999999999996,
+                     *       "hold_days": 0,
+                     *       "dte": null,
+                     *       "premium_change_pct": null,
+                     *       "position_exits": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["PositionView"];
                 };
             };
@@ -2715,6 +2997,80 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "position": {
+                     *         "id": 1,
+                     *         "portfolio_id": 1,
+                     *         "signal_id": 1,
+                     *         "ticker": "GME",
+                     *         "instrument_type": "stock",
+                     *         "signal_type": "quality",
+                     *         "direction": "long",
+                     *         "confidence": 0.7429,
+                     *         "position_size": 3743.25,
+                     *         "entry_date": "2025-03-12",
+                     *         "entered_at": "2025-03-12T18:00:00.000Z",
+                     *         "entry_price": 23.25,
+                     *         "entry_basis": "open 2025-03-12",
+                     *         "status": "open",
+                     *         "last_checked_at": "2025-03-12T18:00:00.000Z",
+                     *         "current_price": 23.25,
+                     *         "last_price_at": "2025-03-12T13:30:00.000Z",
+                     *         "shares": 161,
+                     *         "shares_remaining": 81,
+                     *         "stop_loss_price": 20.925,
+                     *         "take_profit_price": 26.7375,
+                     *         "peak_price": 23.25,
+                     *         "trailing_stop_active": false,
+                     *         "option_type": null,
+                     *         "strike_price": null,
+                     *         "expiration_date": null,
+                     *         "contract_symbol": null,
+                     *         "contracts": null,
+                     *         "contracts_remaining": null,
+                     *         "premium_paid": null,
+                     *         "peak_premium": null,
+                     *         "underlying_price_at_entry": null,
+                     *         "exit_date": null,
+                     *         "exit_reason": null,
+                     *         "realized_return_pct": null,
+                     *         "unrealized_return_pct": 0,
+                     *         "nearest_exit_distance_pct": 0.09999999999999996,
+                     *         "hold_days": 0,
+                     *         "dte": null,
+                     *         "premium_change_pct": null,
+                     *         "position_exits": [
+                     *           {
+                     *             "id": 1,
+                     *             "exit_date": "2025-03-12",
+                     *             "exited_at": "2025-03-12T18:00:00.000Z",
+                     *             "exit_price": 23.25,
+                     *             "exit_reason": "manual",
+                     *             "note": "the thesis is gone",
+                     *             "quantity_pct": 0.4968944099378882,
+                     *             "shares_exited": 80,
+                     *             "contracts_exited": null,
+                     *             "realized_pnl": 0
+                     *           }
+                     *         ]
+                     *       },
+                     *       "exit": {
+                     *         "id": 1,
+                     *         "exit_date": "2025-03-12",
+                     *         "exited_at": "2025-03-12T18:00:00.000Z",
+                     *         "exit_price": 23.25,
+                     *         "exit_reason": "manual",
+                     *         "note": "the thesis is gone",
+                     *         "quantity_pct": 0.4968944099378882,
+                     *         "shares_exited": 80,
+                     *         "contracts_exited": null,
+                     *         "realized_pnl": 0
+                     *       },
+                     *       "price_at": "2025-03-12T13:30:00.000Z",
+                     *       "price_usable_until": "2025-03-13T13:30:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ClosedView"];
                 };
             };
@@ -2827,6 +3183,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Page_PremiumPoint_"];
                 };
             };
@@ -2911,6 +3273,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 145,
+                     *           "comment_id": 367,
+                     *           "ticker": "META",
+                     *           "sentiment": "bullish",
+                     *           "option_type": "call",
+                     *           "analysis_run_id": 1,
+                     *           "status": "unpriced",
+                     *           "entry_date": "2025-03-12",
+                     *           "strike_price": null,
+                     *           "expiration_date": null,
+                     *           "contract_symbol": null,
+                     *           "entry_premium": null,
+                     *           "entry_basis": null,
+                     *           "entered_at": null,
+                     *           "last_checked_at": null,
+                     *           "contracts": null,
+                     *           "contracts_remaining": null,
+                     *           "current_premium": null,
+                     *           "peak_premium": null,
+                     *           "trailing_stop_active": false,
+                     *           "simulated_return_pct": null,
+                     *           "is_correct": null,
+                     *           "resolved_at": null,
+                     *           "hitl_override": null,
+                     *           "hitl_override_at": null,
+                     *           "created_at": "2025-03-12T18:00:00.000Z",
+                     *           "outcomes": [],
+                     *           "exits": []
+                     *         }
+                     *       ],
+                     *       "next_cursor": 96
+                     *     }
+                     */
                     "application/json": components["schemas"]["Page_PredictionView_"];
                 };
             };
@@ -2987,6 +3386,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "comment_id": 11,
+                     *       "ticker": "SPY",
+                     *       "sentiment": "bearish",
+                     *       "option_type": "put",
+                     *       "analysis_run_id": 1,
+                     *       "status": "unpriced",
+                     *       "entry_date": "2025-03-12",
+                     *       "strike_price": null,
+                     *       "expiration_date": null,
+                     *       "contract_symbol": null,
+                     *       "entry_premium": null,
+                     *       "entry_basis": null,
+                     *       "entered_at": null,
+                     *       "last_checked_at": null,
+                     *       "contracts": null,
+                     *       "contracts_remaining": null,
+                     *       "current_premium": null,
+                     *       "peak_premium": null,
+                     *       "trailing_stop_active": false,
+                     *       "simulated_return_pct": null,
+                     *       "is_correct": null,
+                     *       "resolved_at": null,
+                     *       "hitl_override": null,
+                     *       "hitl_override_at": null,
+                     *       "created_at": "2025-03-12T18:00:00.000Z",
+                     *       "outcomes": [],
+                     *       "exits": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["PredictionView"];
                 };
             };
@@ -3067,6 +3498,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "comment_id": 11,
+                     *       "ticker": "SPY",
+                     *       "sentiment": "bearish",
+                     *       "option_type": "put",
+                     *       "analysis_run_id": 1,
+                     *       "status": "unpriced",
+                     *       "entry_date": "2025-03-12",
+                     *       "strike_price": null,
+                     *       "expiration_date": null,
+                     *       "contract_symbol": null,
+                     *       "entry_premium": null,
+                     *       "entry_basis": null,
+                     *       "entered_at": null,
+                     *       "last_checked_at": null,
+                     *       "contracts": null,
+                     *       "contracts_remaining": null,
+                     *       "current_premium": null,
+                     *       "peak_premium": null,
+                     *       "trailing_stop_active": false,
+                     *       "simulated_return_pct": null,
+                     *       "is_correct": null,
+                     *       "resolved_at": null,
+                     *       "hitl_override": "correct",
+                     *       "hitl_override_at": "2025-03-12T18:00:00.000Z",
+                     *       "created_at": "2025-03-12T18:00:00.000Z",
+                     *       "outcomes": [],
+                     *       "exits": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["PredictionView"];
                 };
             };
@@ -3172,6 +3635,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Page_PricePoint_"];
                 };
             };
@@ -3246,6 +3715,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ready": true,
+                     *       "active_runs": [],
+                     *       "unrecorded_failures": [],
+                     *       "abandoned_threads": 0,
+                     *       "sqlite_version": "3.40.1",
+                     *       "registry": "52e24696a5a81dfe"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
@@ -3308,6 +3787,78 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 1,
+                     *           "status": "completed",
+                     *           "state": "completed",
+                     *           "current_phase": 7,
+                     *           "phase_label": "Updating author trust",
+                     *           "progress_current": 7,
+                     *           "progress_total": 7,
+                     *           "step_current": null,
+                     *           "step_total": null,
+                     *           "step_unit": null,
+                     *           "params": {
+                     *             "subreddit": "wallstreetbets",
+                     *             "source": "sample",
+                     *             "analyzer": "lexicon",
+                     *             "prices": "sample",
+                     *             "options": "sample",
+                     *             "as_of": "2025-03-12T18:00:00.000Z"
+                     *           },
+                     *           "results": {
+                     *             "posts": 10,
+                     *             "comments": 369,
+                     *             "comments_without_text": 7,
+                     *             "skipped": {
+                     *               "later_than_as_of": 27
+                     *             },
+                     *             "comments_picked": 362,
+                     *             "comments_analyzed": 362,
+                     *             "comments_reused": 0,
+                     *             "analyzers": {
+                     *               "guard-1": 1,
+                     *               "lexicon-2": 361
+                     *             },
+                     *             "signals_created": 6,
+                     *             "signals_by_type": {
+                     *               "quality": 4,
+                     *               "consensus": 2
+                     *             },
+                     *             "signals_withdrawn": 0,
+                     *             "predictions_made": 111,
+                     *             "positions_opened": 9,
+                     *             "exits_triggered": 0,
+                     *             "authors_updated": 121
+                     *           },
+                     *           "warnings": [
+                     *             {
+                     *               "type": "comments_set_aside",
+                     *               "message": "1 of the comments give a model orders; nobody read them, and they count for nothing",
+                     *               "timestamp": "2025-03-12T18:00:00.000Z",
+                     *               "context": {
+                     *                 "comments": 1
+                     *               }
+                     *             }
+                     *           ],
+                     *           "started_at": "2025-03-12T18:00:00.000Z",
+                     *           "updated_at": "2025-03-12T18:00:00.000Z",
+                     *           "completed_at": "2025-03-12T18:00:00.000Z",
+                     *           "error_code": null,
+                     *           "error_message": null,
+                     *           "attempt": 1,
+                     *           "version": 37,
+                     *           "active_s": 0,
+                     *           "registry": "52e24696a5a81dfe",
+                     *           "cancelling": false
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Page_RunView_"];
                 };
             };
@@ -3384,6 +3935,73 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "status": "completed",
+                     *       "state": "completed",
+                     *       "current_phase": 7,
+                     *       "phase_label": "Updating author trust",
+                     *       "progress_current": 7,
+                     *       "progress_total": 7,
+                     *       "step_current": null,
+                     *       "step_total": null,
+                     *       "step_unit": null,
+                     *       "params": {
+                     *         "subreddit": "wallstreetbets",
+                     *         "source": "sample",
+                     *         "analyzer": "lexicon",
+                     *         "prices": "sample",
+                     *         "options": "sample",
+                     *         "as_of": "2025-03-12T18:00:00.000Z"
+                     *       },
+                     *       "results": {
+                     *         "posts": 10,
+                     *         "comments": 369,
+                     *         "comments_without_text": 7,
+                     *         "skipped": {
+                     *           "later_than_as_of": 27
+                     *         },
+                     *         "comments_picked": 362,
+                     *         "comments_analyzed": 362,
+                     *         "comments_reused": 0,
+                     *         "analyzers": {
+                     *           "guard-1": 1,
+                     *           "lexicon-2": 361
+                     *         },
+                     *         "signals_created": 6,
+                     *         "signals_by_type": {
+                     *           "quality": 4,
+                     *           "consensus": 2
+                     *         },
+                     *         "signals_withdrawn": 0,
+                     *         "predictions_made": 111,
+                     *         "positions_opened": 9,
+                     *         "exits_triggered": 0,
+                     *         "authors_updated": 121
+                     *       },
+                     *       "warnings": [
+                     *         {
+                     *           "type": "comments_set_aside",
+                     *           "message": "1 of the comments give a model orders; nobody read them, and they count for nothing",
+                     *           "timestamp": "2025-03-12T18:00:00.000Z",
+                     *           "context": {
+                     *             "comments": 1
+                     *           }
+                     *         }
+                     *       ],
+                     *       "started_at": "2025-03-12T18:00:00.000Z",
+                     *       "updated_at": "2025-03-12T18:00:00.000Z",
+                     *       "completed_at": "2025-03-12T18:00:00.000Z",
+                     *       "error_code": null,
+                     *       "error_message": null,
+                     *       "attempt": 1,
+                     *       "version": 37,
+                     *       "active_s": 0,
+                     *       "registry": "52e24696a5a81dfe",
+                     *       "cancelling": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["RunView"];
                 };
             };
@@ -3460,6 +4078,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "run_id": 1,
+                     *       "status": "running",
+                     *       "state": "fetching_reddit",
+                     *       "current_phase": 1,
+                     *       "phase_label": "Fetching Reddit",
+                     *       "progress_current": 1,
+                     *       "progress_total": 7,
+                     *       "step_current": null,
+                     *       "step_total": null,
+                     *       "step_unit": null,
+                     *       "started_at": "2025-03-12T18:00:00.000Z",
+                     *       "updated_at": "2025-03-12T18:00:00.000Z",
+                     *       "completed_at": null,
+                     *       "error_code": null,
+                     *       "error_message": null,
+                     *       "warnings": null,
+                     *       "results": {},
+                     *       "cancelling": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["RunStatus"];
                 };
             };
@@ -3573,7 +4213,25 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "image/svg+xml": string;
+                    "text/vnd.graphviz": string;
+                    /**
+                     * @example stateDiagram-v2
+                     *         state "Fetching Reddit" as fetching_reddit
+                     *         state "Prioritizing comments" as prioritizing_comments
+                     *         state "Analyzing comments" as analyzing_comments
+                     *         state "Detecting signals" as detecting_signals
+                     *         state "Managing positions" as managing_positions
+                     *         state "Monitoring prices" as monitoring_prices
+                     *         state "Updating author trust" as updating_author_trust
+                     *         state "completed" as completed
+                     *         state "failed" as failed
+                     *         [*] --> fetching_reddit: start
+                     *         fetching_reddit --> prioritizing_comments: advance
+                     */
+                    "text/vnd.mermaid": string;
+                };
             };
             /** @description the token is missing or wrong */
             401: {
@@ -3662,6 +4320,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "seq": 1,
+                     *           "run_id": 1,
+                     *           "at": "2025-03-12T18:00:00.000Z",
+                     *           "trigger": "start",
+                     *           "source": "",
+                     *           "dest": "fetching_reddit",
+                     *           "phase": 1,
+                     *           "attempt": 1,
+                     *           "detail": null
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Page_EventView_"];
                 };
             };
@@ -3738,6 +4414,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "run_id": 1,
+                     *       "status": "running",
+                     *       "state": "fetching_reddit",
+                     *       "current_phase": 1,
+                     *       "phase_label": "Fetching Reddit",
+                     *       "progress_current": 1,
+                     *       "progress_total": 7,
+                     *       "step_current": null,
+                     *       "step_total": null,
+                     *       "step_unit": null,
+                     *       "started_at": "2025-03-12T18:00:00.000Z",
+                     *       "updated_at": "2025-03-12T18:00:00.000Z",
+                     *       "completed_at": null,
+                     *       "error_code": null,
+                     *       "error_message": null,
+                     *       "warnings": null,
+                     *       "results": {},
+                     *       "cancelling": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["RunStatus"];
                 };
             };
@@ -3850,6 +4548,61 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "run_id": 1,
+                     *       "status": "completed",
+                     *       "state": "completed",
+                     *       "current_phase": 7,
+                     *       "phase_label": "Updating author trust",
+                     *       "progress_current": 7,
+                     *       "progress_total": 7,
+                     *       "step_current": null,
+                     *       "step_total": null,
+                     *       "step_unit": null,
+                     *       "started_at": "2025-03-12T18:00:00.000Z",
+                     *       "updated_at": "2025-03-12T18:00:00.000Z",
+                     *       "completed_at": "2025-03-12T18:00:00.000Z",
+                     *       "error_code": null,
+                     *       "error_message": null,
+                     *       "warnings": [
+                     *         {
+                     *           "type": "comments_set_aside",
+                     *           "message": "1 of the comments give a model orders; nobody read them, and they count for nothing",
+                     *           "timestamp": "2025-03-12T18:00:00.000Z",
+                     *           "context": {
+                     *             "comments": 1
+                     *           }
+                     *         }
+                     *       ],
+                     *       "results": {
+                     *         "posts": 10,
+                     *         "comments": 369,
+                     *         "comments_without_text": 7,
+                     *         "skipped": {
+                     *           "later_than_as_of": 27
+                     *         },
+                     *         "comments_picked": 362,
+                     *         "comments_analyzed": 362,
+                     *         "comments_reused": 0,
+                     *         "analyzers": {
+                     *           "guard-1": 1,
+                     *           "lexicon-2": 361
+                     *         },
+                     *         "signals_created": 6,
+                     *         "signals_by_type": {
+                     *           "quality": 4,
+                     *           "consensus": 2
+                     *         },
+                     *         "signals_withdrawn": 0,
+                     *         "predictions_made": 111,
+                     *         "positions_opened": 9,
+                     *         "exits_triggered": 0,
+                     *         "authors_updated": 121
+                     *       },
+                     *       "cancelling": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["RunStatus"];
                 };
             };
@@ -3929,7 +4682,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    /**
+                     * @example event: transition
+                     *     data: {"seq":1,"run_id":1,"at":"2025-03-12T18:00:00.000Z","trigger":"start","source":"","dest":"fetching_reddit","phase":1,"attempt":1,"detail":null}
+                     *     id: 1
+                     *
+                     *     event: transition
+                     *     data: {"seq":2,"run_id":1,"at":"2025-03-12T18:00:00.000Z","trigger":"advance","source":"fetching_reddit","dest":"prioritizing_comments","phase":2,"attempt":1,"detail":null}
+                     *     id: 2
+                     *
+                     *     event: transition
+                     *     data: {"seq":3,"run_id":1,"at":"2025-03-12T18:00:00.000Z","trigger":"advance","source":"prioritizing_comments","dest":"analyzing_comments","phase":3,"attempt":1,"detail":null}
+                     *     id: 3
+                     *
+                     *     event: transition
+                     */
+                    "text/event-stream": unknown;
                 };
             };
             /** @description the token is missing or wrong */
@@ -4013,6 +4781,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 6,
+                     *           "ticker": "TSLA",
+                     *           "signal_type": "consensus",
+                     *           "signal_date": "2025-03-12",
+                     *           "prediction": "bearish",
+                     *           "confidence": 0.5845703703703704,
+                     *           "comment_count": 45,
+                     *           "sentiment_score": -0.6888888888888889,
+                     *           "has_reasoning": true,
+                     *           "is_emergence": null,
+                     *           "prior_7d_mentions": 0,
+                     *           "distinct_users": 33
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Page_SignalView_"];
                 };
             };
@@ -4089,6 +4878,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": 1,
+                     *       "ticker": "GME",
+                     *       "signal_type": "quality",
+                     *       "signal_date": "2025-03-12",
+                     *       "prediction": "bullish",
+                     *       "confidence": 0.7429,
+                     *       "comment_count": 3,
+                     *       "sentiment_score": 1,
+                     *       "has_reasoning": true,
+                     *       "is_emergence": null,
+                     *       "prior_7d_mentions": 0,
+                     *       "distinct_users": 3,
+                     *       "confidence_parts": {
+                     *         "volume": 0.125,
+                     *         "alignment": 0.25,
+                     *         "ai_confidence": 0.2679,
+                     *         "author_trust": 0.1
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["SignalView"];
                 };
             };
@@ -4165,6 +4976,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 242,
+                     *           "body": "GME had a profitable year with $130M net income, operating margin is up and costs are down 25% because the losing stores are gone. Earnings growth with no debt is a real reason to be bullish. Bought more.",
+                     *           "author": "u_a7139ae78df02a51a23f",
+                     *           "created_utc": "2025-03-12T14:13:33.000Z",
+                     *           "score": 13,
+                     *           "depth": 0,
+                     *           "parent_comment_id": null,
+                     *           "sentiment": "bullish",
+                     *           "sarcasm_detected": false,
+                     *           "has_reasoning": true,
+                     *           "ai_confidence": 0.899,
+                     *           "author_trust_score": 0.5,
+                     *           "reasoning_summary": "GME had a profitable year with $130M net income, operating margin is up and costs are down 25% because the losing stores are gone.",
+                     *           "analyzer": "lexicon-2",
+                     *           "ticker_sentiments": [
+                     *             {
+                     *               "ticker": "GME",
+                     *               "sentiment": "bullish"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Page_CommentView_"];
                 };
             };
@@ -4243,6 +5083,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "NVDA": [
+                     *         {
+                     *           "date": "2025-03-12",
+                     *           "confidence": 0.6544076388888889
+                     *         }
+                     *       ],
+                     *       "TSLA": [
+                     *         {
+                     *           "date": "2025-03-12",
+                     *           "confidence": 0.5845703703703704
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         [key: string]: components["schemas"]["ConfidencePoint"][];
                     };
