@@ -140,6 +140,9 @@ class Settings(BaseSettings):
     soft_limit_s: Seconds = Field(1800, description="seconds of active time until a warning")
     hard_limit_s: Seconds = Field(3600, description="seconds of active time until the run fails")
     abandon_after_s: Grace = Field(900, description="seconds of grace for a stuck phase; 0 = for ever")
+    stop_grace_s: Grace = Field(
+        60, description="seconds until a phase that reaches no check point is cut off at a stop; 0 = never"
+    )
     max_active_runs: int = Field(1, ge=1, le=1000, description="runs that may be active at once")
     recovery: Literal["resume", "fail"] = Field("resume", description="what becomes of a dead process's runs")
     max_attempts: int = Field(3, ge=0, le=1000, description="further times a phase is entered after crashes")

@@ -40,6 +40,7 @@ def open_runner(
             soft_s=settings.soft_limit_s,
             hard_s=settings.hard_limit_s,
             abandon_after_s=settings.abandon_after_s,
+            stop_grace_s=settings.stop_grace_s,
         ),
         max_active_runs=settings.max_active_runs,
         recovery=settings.recovery,

@@ -170,18 +170,11 @@ class Driver:
         with self._conn.engine():
             self._conn.end("ROLLBACK")
             run = self._store.read(run_id)
-            freed = dataclasses.replace(
-                run,
-                owner=None,
-                version=run.version + 1,
-                active_s=self._live.active_s(),
-                updated_at=max(self._now(), run.updated_at),
-            )
             self._conn.begin()
-            self._store.save(run, freed, even_if_cancelled=True)
-            if run.cancel_requested or self._live.cancelling:
-                self._store.request_cancel(run)
-            self._commit_with_notes(freed)
+            free = self._store.let_go(
+                run, at=self._now(), active_s=self._live.active_s(), cancelling=self._live.cancelling
+            )
+            self._commit_with_notes(free)
 
     def _now(self) -> str:
         return stamp(self._clock.now())

@@ -56,6 +56,7 @@ class Keeper:
         self._clock = clock
         self._wake = wake
         self._guard = threading.Lock()
+        self._turn = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -93,6 +94,10 @@ class Keeper:
 
     def keep(self) -> float | None:
         """Do what is due; return the seconds until something may be due again."""
+        with self._turn:  # else one caller's failed try would owe again what another one has just paid
+            return self._look()
+
+    def _look(self) -> float | None:
         lives, unrecorded = self._roster.snapshot()
         for failed in unrecorded.values():
             if failed.due_s <= self._clock.monotonic():
@@ -120,17 +125,19 @@ class Keeper:
         if abandon_at_s is not None and active_s >= abandon_at_s:
             self._abandon(live)
             return KEEPER_S
+        stop_left_s = live.stop_left_s()
+        if stop_left_s <= 0:
+            self._cut_off(live)
+            return KEEPER_S
         ahead = [
             at - active_s for at in (live.limits.soft_s, abandon_at_s) if at is not None and at > active_s
         ]
-        return min(ahead, default=KEEPER_S)
+        return min([stop_left_s, *ahead])
 
     def _abandon(self, live: Live) -> None:
         """Fail a run whose phase is stuck, and seal its connection; its thread is left behind."""
-        if not self._roster.leave_behind(live):
+        if not self._seal(live):
             return
-        if live.conn is not None:
-            live.conn.revoke()
         _log.error(
             "run %d: its phase was still running %g s after the hard limit and is abandoned; "
             "the thread left behind can't write any more",
@@ -147,6 +154,41 @@ class Keeper:
         )
         self.fail(live, outcome)
         self._roster.forget(live)
+
+    def _cut_off(self, live: Live) -> None:
+        """Let a run go whose phase has not looked up since the wish to stop; it goes on at the next start."""
+        if not self._seal(live):
+            return
+        try:
+            run = self._ledger.read(live.run_id)
+            if run.owner == self._token:
+                with self._ledger.writing() as store:
+                    store.let_go(
+                        run,
+                        at=stamp(self._clock.now()),
+                        active_s=live.active_s(),
+                        cancelling=live.cancelling,
+                    )
+        except (sqlite3.Error, PhaselineError) as error:
+            said = f"its process ends, which will count as a crash: {error}"
+        else:
+            said = "its process ends, and it goes on at the next start from its last check point"
+        _log.warning(
+            "run %d: its phase reached no check point for %g s after the wish to stop and is cut off; %s",
+            live.run_id,
+            live.limits.stop_grace_s,
+            said,
+            extra=live.logged(),
+        )
+        self._roster.forget(live)
+
+    def _seal(self, live: Live) -> bool:
+        """Leave a run's thread behind, which can't write any more; return whether it had one still."""
+        if not self._roster.leave_behind(live):
+            return False
+        if live.conn is not None:
+            live.conn.revoke()
+        return True
 
     # --- failures from outside the run's thread ---
 

@@ -34,6 +34,9 @@ class Limits:
     """The phase in progress may finish; then the run fails."""
     abandon_after_s: float = 900.0
     """Grace past the hard limit after which a stuck phase is abandoned; 0 waits for ever."""
+    stop_grace_s: float = 60.0
+    """Grace after the wish to stop at a check point, after which a phase that reaches none is cut off; 0
+    waits for ever."""
 
     @property
     def abandon_at_s(self) -> float | None:
@@ -112,6 +115,8 @@ class Live:
     """When subscribers were last told of it."""
     started: float = field(init=False)
     step: Step | None = None
+    stop_heard_s: float = math.inf
+    """When it was first seen that the process wants its runs to stop."""
     said: Callable[[], list[dict[str, Json]] | None] = lambda: None
     """Returns the warnings so far of the phase that is running."""
     cancelling: bool = False
@@ -129,6 +134,14 @@ class Live:
     def active_s(self) -> float:
         """Return the seconds of active time, those before a takeover included."""
         return self.active_before_s + max(0.0, self.clock.monotonic() - self.started)
+
+    def stop_left_s(self) -> float:
+        """Return the seconds until a phase that was asked to stop is cut off; infinite where none will be."""
+        if self.limits.stop_grace_s == 0 or not self.stopping():
+            return math.inf
+        now_s = self.clock.monotonic()
+        self.stop_heard_s = min(self.stop_heard_s, now_s)
+        return self.stop_heard_s + self.limits.stop_grace_s - now_s
 
     def logged(self) -> dict[str, Json]:
         """Return what each line of the log about this run carries."""

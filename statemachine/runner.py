@@ -246,6 +246,7 @@ class Runner:
     def request_stop(self) -> None:
         """Let all runs stop at their next check point; they stay resumable."""
         self._stopping.set()
+        self._keeper.wake()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until no run thread is left, abandoned ones not counted; return whether none is."""

@@ -223,6 +223,20 @@ class RunStore:
             "nothing was written"
         )
 
+    def let_go(self, run: Run, *, at: str, active_s: float, cancelling: bool) -> Run:
+        """Take a run's owner away and no edge: whoever starts next goes on with it, and finds a cancel."""
+        free = dataclasses.replace(
+            run,
+            owner=None,
+            version=run.version + 1,
+            active_s=active_s,
+            updated_at=max(at, run.updated_at),
+        )
+        self.save(run, free, even_if_cancelled=True)
+        if run.cancel_requested or cancelling:
+            self.request_cancel(run)
+        return free
+
     def request_cancel(self, run: Run) -> bool:
         """Ask the owner of a run to cancel it; return whether the run was still active."""
         changed = self._execute(
