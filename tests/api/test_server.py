@@ -177,6 +177,24 @@ def test_a_thread_that_is_stuck_for_ever_does_not_keep_the_process_alive(start: 
 
 
 @pytest.mark.slow
+def test_a_stop_does_not_wait_for_ever_for_a_phase_that_never_looks_up(start: Start, gate: Gate) -> None:
+    server = start("GATED", "--shutdown", "checkpoint", "--stop-grace-s", "0.2")
+    server.ask("POST", "/analyze", gate.body)
+    arrived = gate.wait_for_arrival()
+
+    server.told(signal.SIGTERM)
+
+    assert server.ended() == 0
+    stopped = server.run()
+    assert (stopped.status, stopped.state, stopped.owner, stopped.attempt) == ("running", "gate", None, 1)
+    os.close(arrived)
+    again = start("GATED")
+    gate.let_go()
+    stream_of(again).read()
+    assert again.run().status == "completed"
+
+
+@pytest.mark.slow
 def test_a_run_whose_server_was_killed_goes_on_by_itself(start: Start, gate: Gate) -> None:
     server = start("GATED")
     server.ask("POST", "/analyze", gate.body)
