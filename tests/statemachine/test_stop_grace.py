@@ -137,23 +137,25 @@ def test_a_cut_that_can_not_be_written_counts_as_a_crash(
     gate.go.set()
 
 
-def test_a_run_that_ended_at_that_very_moment_stays_as_it_is(
-    asked: Start, db: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_thread", [False, True])
+def test_a_run_that_stopped_by_itself_at_that_very_moment_stays_as_it_is(
+    asked: Start, clock: FakeClock, db: Path, monkeypatch: pytest.MonkeyPatch, has_thread: bool
 ) -> None:
     runner, gate = asked(0)
-    seal = runner._keeper._seal
+    moments: list[object] = []
 
-    def too_late(live: Live) -> bool:
+    def too_late(_live: Live) -> bool:
         gate.go.set()
         assert runner.wait()
-        return seal(live)
+        moments.append(row(db))
+        return has_thread
 
     monkeypatch.setattr(runner._keeper, "_seal", too_late)
-    runner._clock.advance(60)  # type: ignore[attr-defined]  # it is the fake one
+    clock.advance(60)
+    runner.keep()
 
-    assert runner.wait()
+    assert row(db) == moments[0]
     assert (row(db).owner, items(db)) == (None, [1, 2, 3])
-    assert runner.readiness()["abandoned_threads"] == 0
 
 
 @given(
