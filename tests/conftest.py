@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from statemachine.verify import verify
 from tests.fakes import FakeClock
@@ -18,6 +18,10 @@ from tests.fakes import FakeClock
 # The same examples each time: a failure is of this change. `--hypothesis-profile=search` looks further.
 settings.register_profile("house", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2_000, deadline=None)
+# That a mutant fails is enough to know; how little it takes to fail is not worth the minutes.
+settings.register_profile(
+    "mutants", derandomize=True, deadline=None, database=None, phases=(Phase.explicit, Phase.generate)
+)
 settings.load_profile("house")
 
 _MEMORY = Path("/dev/shm")

@@ -202,7 +202,16 @@ def test_a_phase_that_raises_a_stop_of_its_own_accord_has_failed(
         (ValueError("nul \0 bell \a lone \ud83d"), "nul \ufffd bell \ufffd lone \ufffd"),
         (ValueError("x" * 5_000), "x" * 500 + "\n[...]\n" + "x" * 1_493),
     ],
-    ids=repr,
+    ids=[
+        "words",
+        "nothing",
+        "only spaces",
+        "a key",
+        "no words",
+        "a number",
+        "what nobody can print",
+        "too many",
+    ],
 )
 def test_the_message_is_the_exceptions_text_or_else_its_type(
     make_runner: MakeRunner, error: BaseException, message: str

@@ -76,13 +76,13 @@ def test_phases_are_callables_in_a_list_and_run_one_after_the_other(make_runner:
     ]
 
 
-@pytest.mark.parametrize("raised", [RuntimeError("Reddit is down"), SystemExit("Reddit is down")], ids=repr)
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
 def test_any_unhandled_exception_sets_failed_with_its_message_and_the_full_trace_is_logged(
-    make_runner: MakeRunner, caplog: pytest.LogCaptureFixture, raised: BaseException
+    make_runner: MakeRunner, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
 ) -> None:
     def deep(depth: int) -> None:
         if depth == 0:
-            raise raised
+            raise kind("Reddit is down")
         deep(depth - 1)
 
     runner = make_runner(lambda _conn, _ctx: deep(3))
@@ -92,7 +92,7 @@ def test_any_unhandled_exception_sets_failed_with_its_message_and_the_full_trace
     assert (run.status, run.error_code, run.error_message) == ("failed", "error", "Reddit is down")
     (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert record.getMessage().count("in deep") == 4
-    assert f"{type(raised).__name__}: Reddit is down" in record.getMessage()
+    assert f"{kind.__name__}: Reddit is down" in record.getMessage()
     assert record.run_id == run.id  # type: ignore[attr-defined]  # from `extra`
 
 
