@@ -1,8 +1,8 @@
 """The pipeline's own phases, made to wait or to break where a run's params say so.
 
-`{"act": {"3": "wait"}, "gate": PATH}` holds a run in phase 3 until the file is there; `"break"` fails
-it unless the file is there, with `message`. The states are the pipeline's, so the page can't tell
-the difference.
+`{"act": {"3": "wait"}, "gate": PATH}` holds a run in phase 3 until the file is there; `"burn"` does the same
+and never rests; `"break"` fails it unless the file is there, with `message`. The states are the pipeline's,
+so the page can't tell the difference.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from statemachine.contract import Phase
 
 PAUSE_S: Final = 0.05
 STEPS: Final = 4_000
+CHUNK: Final = 100_000
 
 SCHEMA = phases.SCHEMA
 
@@ -33,6 +34,16 @@ def _wait(ctx: Any) -> None:
         pause.wait(PAUSE_S)
 
 
+def _burn(ctx: Any) -> None:
+    """Keep a processor and the interpreter busy, some milliseconds a step."""
+    for step in itertools.count(1):
+        if Path(ctx.params["gate"]).exists():
+            return
+        sum(number & 1 for number in range(CHUNK))
+        ctx.progress(step, None, "chunk")
+        ctx.raise_if_stopping()
+
+
 def _break(ctx: Any) -> None:
     """Warn, and raise until the gate is there."""
     if Path(ctx.params["gate"]).exists():
@@ -42,7 +53,7 @@ def _break(ctx: Any) -> None:
     raise RuntimeError(ctx.params.get("message", "the archive ended in the middle of line 4,117"))
 
 
-ACTS: Final = {"wait": _wait, "break": _break}
+ACTS: Final = {"wait": _wait, "burn": _burn, "break": _break}
 
 
 def _staged(phase: Phase) -> Phase:

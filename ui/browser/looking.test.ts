@@ -18,6 +18,12 @@ interface Finding {
   readonly nodes: readonly { readonly html: string }[];
 }
 
+interface Sold {
+  readonly id: number;
+  readonly status: string;
+  readonly shares_remaining: number;
+}
+
 interface Comments {
   readonly items: readonly { readonly body: string }[];
 }
@@ -178,15 +184,48 @@ describe.skipIf(WHY_NOT !== null)(`looking at the page${WHY_NOT === null ? "" : 
     await page.context().close();
   });
 
-  test("a position is sold by hand, or the server's words say why not", async () => {
-    const { page } = await watched(browser, server.url);
-    const { items } = await server.ask<{ items: { id: number }[] }>("GET", "/positions?status=open");
-    await page.goto(`${server.url}/ui/positions/${items[0]?.id}`);
-    await page.getByLabel("Reason, kept with the sale").fill("enough of it");
-    await page.getByRole("button", { name: "Sell" }).click();
+  test("a price that is too old sells nothing, and the server's words say what to do", async () => {
+    const { page } = await watched(browser, server.url, {}, REFUSED);
+    const { items } = await server.ask<{ items: Sold[] }>("GET", "/positions?status=open&instrument_type=option");
+    const [position] = items;
+    if (position === undefined) throw new Error("nothing is held");
+    server.age();
+    await page.goto(`${server.url}/ui/positions/${position.id}`);
+    const sell = page.locator("section", { hasText: "Sell it by hand" });
+    await sell.getByLabel("Reason").fill("too late");
+    await sell.getByRole("button", { name: "Sell" }).click();
 
-    const answer = page.locator("section", { hasText: "Sell it by hand" }).locator(".notice");
-    expect(await answer.textContent()).toMatch(/^Sold at \$[\d.,]+, the price of |the last price .* is too old|no price/);
+    await sell.locator(".notice").waitFor();
+    expect(await sell.locator(".notice").textContent()).toMatch(/was good until .*: start an analysis/);
+    expect((await server.ask<Sold>("GET", `/positions/${position.id}`)).status).toBe("open");
+    await page.context().close();
+  });
+
+  test("a position is sold by hand, first in part and then whole", async () => {
+    const { page, complaints } = await watched(browser, server.url);
+    const { items } = await server.ask<{ items: Sold[] }>("GET", "/positions?status=open&instrument_type=stock");
+    const [position] = items;
+    if (position === undefined) throw new Error("nothing is held");
+    await page.goto(`${server.url}/ui/positions/${position.id}`);
+    const sell = page.locator("section", { hasText: "Sell it by hand" });
+    await sell.getByLabel("Reason").fill("half is enough");
+    await sell.getByLabel("How much").selectOption("half");
+    await sell.getByRole("button", { name: "Sell" }).click();
+    await sell.getByText(/^Sold at \$[\d,.]+, the price of /).waitFor();
+    await page.getByText("manual half is enough").waitFor();
+    const left = (await server.ask<Sold>("GET", `/positions/${position.id}`)).shares_remaining;
+    expect(left).toBe(position.shares_remaining - Math.floor(position.shares_remaining / 2));
+    await page.getByText(`, ${left} left`).waitFor();
+
+    await sell.getByLabel("Reason").fill("all of it");
+    await sell.getByLabel("How much").selectOption("all");
+    await sell.getByRole("button", { name: "Sell" }).click();
+    await page.getByText("manual all of it").waitFor();
+    await page.locator(".badge.closed").waitFor();
+
+    expect(await sell.getByRole("button").count()).toBe(0);
+    expect((await server.ask<Sold>("GET", `/positions/${position.id}`)).status).toBe("closed");
+    expect(complaints).toEqual([]);
     await page.context().close();
   });
 

@@ -1,10 +1,12 @@
 /** `npm run measure`: how light the page is and how smooth it stays; prints a table, asserts nothing. */
 
+import { loadavg } from "node:os";
+
 import type { Browser, Page } from "playwright-core";
 
 import { launch, watched } from "./browser";
 import { Server } from "./server";
-import { failed, weeks } from "./stage";
+import { burning, failed, weeks } from "./stage";
 
 const ROUNDS = 5;
 /** Writes down every task that holds the page's thread for longer than 50 ms, from the first script on. */
@@ -54,6 +56,62 @@ async function row(name: string, once: () => Promise<Visit>): Promise<void> {
   console.log(`| ${name} | ${useful} ms | ${first?.requests} | ${Math.round((first?.bytes ?? 0) / 1000)} kB | ${worst} ms |`);
 }
 
+const TABS = 11;
+const ASKED = 300;
+const WATCHED_MS = 20_000;
+/** Writes down how long the shown step stays the same, at most. */
+const GAPS = `window.longest = 0; window.shown = ""; window.since = performance.now();
+  setInterval(() => {
+    const step = document.querySelector(".steps")?.textContent?.split(" ")[0];
+    const now = performance.now();
+    window.longest = Math.max(window.longest, now - window.since);
+    if (step !== window.shown) [window.shown, window.since] = [step, now];
+  }, 20)`;
+
+/** Eleven tabs follow a run that burns the processor in the server: how soon is everybody answered? */
+async function tabs(browser: Browser, server: Server): Promise<void> {
+  const id = await burning(server);
+  const { page: first } = await watched(browser, server.url);
+  const all = [first];
+  while (all.length < TABS) all.push(await first.context().newPage());
+  for (const tab of all) await tab.goto(`${server.url}/ui/runs/${id}`);
+  for (const tab of all) await tab.locator(".steps").waitFor();
+  for (const tab of all) await tab.evaluate(GAPS);
+  const until = performance.now() + WATCHED_MS;
+  const status: number[] = [];
+  while (status.length < ASKED || performance.now() < until) {
+    const began = performance.now();
+    await server.ask("GET", `/runs/${id}/status`);
+    status.push(performance.now() - began);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const gaps = await Promise.all(all.map((tab) => tab.evaluate("window.longest") as Promise<number>));
+  const said = await Promise.all(all.map((tab) => tab.locator(".connection").textContent()));
+  const live = gaps.filter((_gap, index) => said[index] === "live");
+  const asking = gaps.filter((_gap, index) => said[index] !== "live");
+  const clicks: number[] = [];
+  const last = all.at(-1) as Page;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const began = performance.now();
+    await last.getByRole("link", { name: "Runs", exact: true }).click();
+    await last.getByRole("link", { name: "Run 1", exact: true }).waitFor();
+    clicks.push(performance.now() - began);
+    await last.getByRole("link", { name: `Run ${id}`, exact: true }).click();
+    await last.locator(".steps").waitFor();
+  }
+  await first.context().close();
+  await server.ask("POST", `/runs/${id}/cancel`);
+  await server.ended(id);
+  const sorted = status.toSorted((one, other) => one - other);
+  const at = (share: number) => sorted[Math.ceil(sorted.length * share) - 1] ?? NaN;
+  console.log(`\n| ${TABS} tabs on a run that burns the processor | |`);
+  console.log("|---|---:|");
+  console.log(`| \`/status\` beside them, ${sorted.length} requests: median, 99 %, worst | ${[0.5, 0.99, 1].map((share) => Math.round(at(share))).join(", ")} ms |`);
+  console.log(`| click to the list of runs in the eleventh tab, ${ROUNDS} times: median, worst | ${Math.round(middle(clicks))}, ${Math.round(Math.max(...clicks))} ms |`);
+  console.log(`| longest time without a new step, ${live.length} live tabs | ${Math.round(Math.max(...live))} ms |`);
+  console.log(`| longest time without a new step, ${asking.length} tabs that ask | ${Math.round(Math.max(...asking))} ms |`);
+}
+
 const server = await new Server().start();
 const browser = await launch();
 try {
@@ -78,6 +136,8 @@ try {
       }
     }),
   );
+  await tabs(browser, server);
+  console.log(`\nload average at the end: ${loadavg()[0]?.toFixed(1)}`);
 } finally {
   await browser.close();
   await server.end();

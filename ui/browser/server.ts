@@ -100,6 +100,11 @@ export class Server {
     const said = execFileSync(PYTHON, ["-m", "tests.ui.fill", this.db], { cwd: ROOT, encoding: "utf-8" });
     return JSON.parse(said) as { hostile: number; many: number; broken: number };
   }
+
+  /** Lets the open options have been looked at long ago. */
+  age(): void {
+    execFileSync(PYTHON, ["-m", "tests.ui.stale", this.db], { cwd: ROOT });
+  }
 }
 
 const STAGED = { PHASELINE_PHASES: "tests.ui.staged:PHASES", PHASELINE_LOG_FORMAT: "plain" };

@@ -32,6 +32,14 @@ export async function working(server: Server): Promise<number> {
   return id;
 }
 
+/** A run that keeps a processor, and the server's interpreter, busy. */
+export async function burning(server: Server): Promise<number> {
+  server.shut();
+  const id = await server.run({ "3": "burn" });
+  await server.until(id, (status) => status.state === "analyzing_comments" && (status.step_current ?? 0) > 1);
+  return id;
+}
+
 export async function cancelled(server: Server): Promise<number> {
   const id = await working(server);
   await server.ask("POST", `/runs/${id}/cancel`);

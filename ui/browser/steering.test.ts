@@ -116,14 +116,18 @@ describe.skipIf(WHY_NOT !== null)(`steering a run${WHY_NOT === null ? "" : `: ${
 
   test("why a run failed is told in the list, and its traceback is two clicks away", async () => {
     const id = await failed(server, "line 4,117 of the archive is no JSON");
-    const { page, complaints } = await at("/ui/");
+    const { page, complaints } = await watched(browser, server.url);
+    await page.addInitScript("window.clicks = 0; addEventListener('click', () => (window.clicks += 1), true)");
+    await page.goto(`${server.url}/ui/`);
     await page.getByText("error: line 4,117 of the archive is no JSON").first().waitFor();
+    expect(await page.evaluate("window.clicks")).toBe(0);
 
     await page.getByRole("link", { name: `Run ${id}`, exact: true }).click();
     await page.getByText("Traceback").first().click();
 
     await page.getByText("RuntimeError: line 4,117 of the archive is no JSON").first().waitFor();
     await page.getByText("the archive answered late").waitFor();
+    expect(await page.evaluate("window.clicks")).toBe(2);
     expect(complaints).toEqual([]);
     await page.context().close();
   });

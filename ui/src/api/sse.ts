@@ -24,13 +24,14 @@ function frameOf(part: string): Frame {
   return { event: said.event, id: said.id, data: said.data.join("\n") };
 }
 
-/** Yields the frames of a response until it ends. */
-export async function* read(body: ReadableStream<Uint8Array>): AsyncGenerator<Frame> {
+/** Yields the frames of a response until it ends; `heard` is told of everything that comes, comments too. */
+export async function* read(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<Frame> {
   const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
   let waiting = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
+    heard();
     const { frames, rest } = framesOf(waiting + value);
     waiting = rest;
     yield* frames;

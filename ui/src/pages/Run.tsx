@@ -20,7 +20,8 @@ import { instant, type Zone } from "../words";
 const SAID: Readonly<Record<Connection, string>> = {
   connecting: "connecting…",
   live: "live",
-  polling: "polling every two seconds",
+  polling: "no live stream gets through; asking every two seconds",
+  shared: "other tabs hold the live streams; asking every two seconds",
   lost: "the server does not answer; trying again…",
   ended: "ended",
 };
