@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from api import problems
 from api.compression import Compression
@@ -19,10 +22,19 @@ from api.security import Door
 from api.services import Services
 from api.settings import Settings, load
 from api.status import add_status_route
+from api.traces import traces_of
 from api.version import version
 from statemachine.clock import SystemClock
 from statemachine.contract import Clock
 from statemachine.runner import Runner
+
+NO_TELEMETRY: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+}
+"""Asking for a provider, whether there is one or not, costs each request."""
 
 
 def create_app(
@@ -41,7 +53,8 @@ def create_app(
     settings = settings or load()
     settings.require_safe_bind()
     pipeline = load_pipeline(settings.phases) if runner is None else Pipeline("runner", runner.registry)
-    services = Services(settings, pipeline, clock or SystemClock(), runner)
+    traces = traces_of(settings)
+    services = Services(settings, pipeline, clock or SystemClock(), runner, traces=traces)
     app = FastAPI(
         title="Phaseline",
         summary="Long analyses as durable state machines.",
@@ -49,11 +62,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # its page would load scripts from elsewhere; /openapi.json is all that tools need
         redoc_url=None,
-        telemetry={
-            "tracing": False,
-            "metrics": False,
-            "logs": False,
-        },  # asking for a provider costs each request
+        telemetry=NO_TELEMETRY if traces is None else {**NO_TELEMETRY, **traces.of_requests},
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services

@@ -14,6 +14,7 @@ from api.metrics import History
 from api.params import Asked, BadParam, pin
 from api.pipeline import Pipeline
 from api.settings import Settings
+from api.traces import Traces
 from api.wiring import open_runner
 from statemachine.contract import Clock
 from statemachine.errors import StoreBusy
@@ -29,7 +30,13 @@ class Services:
     """Owns the runner of a server, unless one was handed in. Thread-safe but for `loop_reader`."""
 
     def __init__(
-        self, settings: Settings, pipeline: Pipeline, clock: Clock, runner: Runner | None = None
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        clock: Clock,
+        runner: Runner | None = None,
+        *,
+        traces: Traces | None = None,
     ) -> None:
         self.settings = settings
         self.pipeline = pipeline
@@ -38,6 +45,7 @@ class Services:
         """Whether the server is stopping: event streams end, new ones end at once."""
         self.history = History(pipeline.registry.states)
         self._runner = runner
+        self._traces = traces
         self._owns_runner = runner is None
         self._is_open = False
         self._lock = threading.Lock()
@@ -56,6 +64,8 @@ class Services:
             with self._lock:
                 if not self._is_open:
                     self._runner = self._runner or open_runner(self.settings, self.pipeline, self.clock)
+                    if self._traces is not None:
+                        self._traces.watch(self._runner)
                     recover(self._runner)
                     self._is_open = True
         assert self._runner is not None, "it was opened above"
@@ -80,6 +90,8 @@ class Services:
         if self._owns_runner and self._runner is not None:
             self._runner.close()
             self._runner = None
+        if self._traces is not None:
+            self._traces.close()
 
     # --- reading ---
 

@@ -206,6 +206,9 @@ class Settings(BaseSettings):
     )
     log_format: Literal["plain", "json"] = Field("plain", description="one line of text or of JSON a record")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least to log")
+    traces: Url | None = Field(
+        None, description="where an OTLP/HTTP collector takes traces, such as http://127.0.0.1:4318"
+    )
     config: Path | None = Field(None, description="the TOML file; by default phaseline.toml where present")
 
     @field_validator("*", mode="before")

@@ -115,6 +115,7 @@ PARTS = {
     *("starlette", "anyio", "pydantic-core"),  # of FastAPI and pydantic
     *("prawcore", "requests", "urllib3"),  # of PRAW
     "httpx2",  # of openai
+    "opentelemetry",  # the namespace that all of its packages share
 }
 """What those are made of and let through."""
 

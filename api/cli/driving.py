@@ -17,6 +17,7 @@ from api.logs import configure, configure_briefly
 from api.pipeline import Pipeline, load_pipeline
 from api.settings import Settings
 from api.status import status_of_run
+from api.traces import traces_of
 from api.wiring import open_runner
 from statemachine.runner import Runner
 from statemachine.store import Run, RunReader
@@ -33,11 +34,16 @@ def running(
 ) -> Generator[Runner]:
     """Open a runner, and let it end well: runs still going are stopped at their next check point."""
     configure_briefly(settings) if brief else configure(settings)
+    traces = traces_of(settings)
     runner = open_it(settings, load_pipeline(settings.phases))
+    if traces is not None:
+        traces.watch(runner)
     try:
         yield runner
     finally:
         runner.close()
+        if traces is not None:
+            traces.close()
         if runner.readiness()["abandoned_threads"]:
             say("a stuck phase is left behind")
 

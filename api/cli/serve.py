@@ -19,6 +19,7 @@ from api.logs import configure
 @settings_flags(
     "host", "port", "token", "allowed_hosts", "phases", "max_active_runs", "recovery", "shutdown", "executor",
     "soft_limit_s", "hard_limit_s", "abandon_after_s", "stop_grace_s", "log_format", "log_level",
+    "traces",
 )  # fmt: skip
 @json_option
 @click.option("--lifeline", is_flag=True, hidden=True, help="End when stdin does.")
