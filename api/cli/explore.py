@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 
 import click
@@ -56,7 +57,6 @@ def explore(as_json_: bool, host: str, port: int) -> None:
 
 def _site() -> ModuleType:
     try:
-        from api.explore import site  # noqa: PLC0415  # an extra: not everybody has it
+        return import_module("api.explore.site")
     except ModuleNotFoundError as error:
         raise Mistake('exploring wants Datasette: pip install "phaseline[explore]"') from error
-    return site

@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "replay": ("replay", "Play an archive day by day, as of each day, and report what came of it."),
     "export": ("export", "Write a table as CSV, NDJSON or Parquet."),
     "explore": ("explore", "Show the database in a browser: tables, questions, SQL."),
+    "mcp": ("mcp", "Serve the findings to a program that speaks MCP."),
     "schwab-login": ("schwab_login", "Log in to Schwab, which lasts seven days."),
     "prune": ("prune", "Empty the texts of old comments."),
     "completion": ("completion", "Write the script that completes commands and flags in a shell."),

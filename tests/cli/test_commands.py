@@ -24,7 +24,7 @@ NO_DATABASE = "not a database, but long enough to have a header of a hundred byt
 CONTRACT = (
     "serve", "demo", "analyze", "watch", "runs", "show", "cancel", "resume", "recover", "annotate",
     "diagram", "verify", "doctor", "export", "config", "predictions", "override", "close", "prune",
-    "schwab-login", "completion", "explore",
+    "schwab-login", "completion", "explore", "mcp",
 )  # fmt: skip
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-END_S = 90
+from tests.sample_run import END_S, command, environment, sample_run
+
 EVIL = "https://evil.example/pixel.png"
 HOSTILE = (
     "<script>alert(1)</script><img src=https://evil.example/a onerror=alert(2)>",
@@ -29,25 +26,15 @@ HOSTILE = (
 )
 
 
-def environment(**more: str) -> dict[str, str]:
-    """Return an environment that knows no setting of this machine."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PHASELINE_")}
-    return {**own, "PYTHONPATH": str(ROOT), **more}
-
-
-def phaseline(*args: str, **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "api.cli", *args]
-    return subprocess.run(
-        command, env=environment(**more), capture_output=True, text=True, timeout=END_S, check=False
-    )
-
-
 @contextmanager
 def exploring(db: Path, **more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Lend the address of an explorer's first page, and its process."""
-    command = [sys.executable, "-P", "-m", "api.cli", "explore", "--db", str(db), "--port", "0", "--json"]
     with subprocess.Popen(
-        command, env=environment(**more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("explore", "--db", str(db), "--port", "0", "--json"),
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert process.stdout is not None
@@ -70,18 +57,7 @@ def fetch(url: str, **request: Any) -> tuple[int, str, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("explore") / "odd name #1?.db"
-    made = phaseline("analyze", "--db", str(path), "--executor", "threads")
-    assert made.returncode == 0, made.stderr
-    with closing(sqlite3.connect(path)) as conn, conn:
-        evidence = conn.execute("SELECT DISTINCT comment_id FROM signal_comments ORDER BY 1").fetchall()
-        bodies = [(body, row[0]) for body, row in zip(HOSTILE, evidence, strict=False)]
-        conn.executemany("UPDATE comments SET body = ? WHERE id = ?", bodies)
-        conn.execute("UPDATE reddit_posts SET title = ?", (HOSTILE[0],))
-        conn.execute(
-            "UPDATE comments SET body = ?, reasoning_summary = NULL WHERE analyzer = 'guard-1'", (HOSTILE[2],)
-        )
-    return path
+    return sample_run(tmp_path_factory.mktemp("explore") / "odd name #1?.db", HOSTILE)
 
 
 @pytest.fixture(scope="module")

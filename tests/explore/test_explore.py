@@ -21,7 +21,8 @@ from api.cli.root import run
 from api.explore.metadata import BOOKKEEPING, TABLES, metadata
 from api.explore.questions import QUESTIONS, answerable
 from statemachine.store import RunReader
-from tests.explore.conftest import END_S, EVIL, HOSTILE, environment, exploring, fetch, phaseline
+from tests.explore.conftest import EVIL, HOSTILE, exploring, fetch
+from tests.sample_run import END_S, environment, phaseline
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n, comments"
 LOADING = {"src", "srcset", "poster", "data", "background", "action", "formaction", "ping"}

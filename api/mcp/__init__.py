@@ -1,0 +1,1 @@
+"""`phaseline mcp`: what runs found, for programs that speak the Model Context Protocol."""
