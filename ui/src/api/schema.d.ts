@@ -2469,7 +2469,7 @@ export interface operations {
                      *           "starting_capital": 100000,
                      *           "current_value": 100000,
                      *           "cash_available": 92553.55,
-                     *           "created_at": "2026-11-22T05:45:06Z",
+                     *           "created_at": "2026-11-22T05:46:03Z",
                      *           "open_position_count": 2,
                      *           "total_pnl": 0,
                      *           "total_pnl_pct": 0
@@ -2554,7 +2554,7 @@ export interface operations {
                      *       "starting_capital": 100000,
                      *       "current_value": 100000,
                      *       "cash_available": 92553.55,
-                     *       "created_at": "2026-11-22T05:45:06Z",
+                     *       "created_at": "2026-11-22T05:46:03Z",
                      *       "open_position_count": 2,
                      *       "total_pnl": 0,
                      *       "total_pnl_pct": 0,

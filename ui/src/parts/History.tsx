@@ -18,7 +18,9 @@ interface Props {
 const PAGE = 100;
 
 export function History({ events, states, zone, errorsOnly, setErrorsOnly, chosen }: Props) {
-  const [shown, setShown] = useState(PAGE);
+  const filters = `${errorsOnly} ${chosen}`;
+  const [unfolded, setUnfolded] = useState({ filters, shown: PAGE });
+  const shown = unfolded.filters === filters ? unfolded.shown : PAGE; // another choice begins at its top
   const labels = new Map(states.map((state) => [state.state, state.label]));
   const label = (state: string) => (state === "" ? "new" : (labels.get(state) ?? state));
   const errors = events.filter(isError).length;
@@ -51,7 +53,7 @@ export function History({ events, states, zone, errorsOnly, setErrorsOnly, chose
         ))}
       </ol>
       {found.length > shown && (
-        <button onClick={() => setShown(shown + PAGE)}>Show {Math.min(PAGE, found.length - shown)} more</button>
+        <button onClick={() => setUnfolded({ filters, shown: shown + PAGE })}>Show {Math.min(PAGE, found.length - shown)} more</button>
       )}
     </section>
   );
