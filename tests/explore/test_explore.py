@@ -167,11 +167,15 @@ def test_only_this_machines_browser_is_answered(page: str) -> None:
     foreign = fetch(page, headers={"Host": "evil.example"})
     posted = fetch(f"{page}/why_runs_failed", data=b"a=b", method="POST")
     copied = fetch(f"{page}.db")
+    timed = fetch(f"{page}?sql=SELECT+1", headers={"Sec-Fetch-Site": "cross-site"})
+    typed = fetch(f"{page}?sql=SELECT+1", headers={"Sec-Fetch-Site": "none"})
 
     assert foreign[0] == 403
     assert json.loads(foreign[1])["code"] == "forbidden_host"
     assert posted[0] == 415
     assert copied[0] == 403
+    assert (timed[0], json.loads(timed[1])["code"]) == (403, "forbidden_origin")
+    assert typed[0] == 200
 
 
 @pytest.mark.slow
@@ -211,6 +215,7 @@ def test_a_foreign_plugin_is_not_even_imported_and_sigterm_ends_it_well(db: Path
         assert fetch(url)[0] == 200
         assert ask(url, "SELECT nothing", kind="")[0] == 400
         assert fetch(f"{url}/nothing")[0] == 404
+        assert fetch(f"{url}/comments?_facet=nothing")[0] == 400
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=END_S)
 
