@@ -51,7 +51,7 @@ TEMPLATES: Final = Path(_app.__file__).with_name("templates")
 """Datasette's own."""
 LIMITS: Final[dict[str, int | bool]] = {
     "sql_time_limit_ms": 10_000,
-    "facet_time_limit_ms": 500,
+    "facet_time_limit_ms": 1_000,
     "max_returned_rows": 1_000,
     "truncate_cells_html": 500,
     "default_cache_ttl": 0,  # runs go on while somebody looks
