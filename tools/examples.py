@@ -7,8 +7,10 @@ versions differs from one time to the next.
 from __future__ import annotations
 
 import json
+import sqlite3
 import tempfile
 import threading
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +20,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.pseudonym import KEY_BYTES
 from api.settings import Settings
+from statemachine.clock import stamp
 
 TARGET: Final = Path(__file__).parent.parent / "api" / "examples.json"
 NOW: Final = datetime(2025, 3, 12, 18, 0, tzinfo=UTC)
@@ -25,7 +28,7 @@ ASKED: Final[dict[str, Any]] = {
     "run_id": 1,
     "signal_id": 1,
     "portfolio_id": 1,
-    "position_id": 1,
+    "position_id": 2,
     "prediction_id": 1,
     "ticker": "GME",
     "signal_type": "consensus",
@@ -35,6 +38,10 @@ BODIES: Final[dict[str, Any]] = {
     "close_position": {"reason": "the thesis is gone", "quantity_pct": 0.5},
     "override_prediction": {"verdict": "correct"},
 }
+NEXT_DAY: Final = "2025-03-13T15:00:00Z"
+"""When the sample is looked at once more, so that there are closes and premiums."""
+NO_STEP: Final = {"step_current": None, "step_total": None, "step_unit": None}
+"""Nobody knows how far the first phase is when a request is answered."""
 LONGEST: Final = 600
 """Characters of an example that is text."""
 
@@ -62,13 +69,13 @@ def examples() -> dict[str, Any]:
         Path(f"{db}-key").write_bytes(bytes(KEY_BYTES))
         app = create_app(Settings(db=db, executor="threads"), clock=StoppedClock())
         with TestClient(app) as client:
-            accepted = {
-                **client.post("/analyze").json(),
-                "step_current": None,
-                "step_total": None,
-                "step_unit": None,
-            }
-            assert app.state.services.runner.wait(60), "the sample is analysed in seconds"
+            runner = app.state.services.runner
+            accepted = client.post("/analyze").json() | NO_STEP
+            assert runner.wait(60), "the sample is analysed in seconds"
+            client.post("/analyze", json={"params": {"as_of": NEXT_DAY}})
+            assert runner.wait(60), "and so is the day after"
+            with closing(sqlite3.connect(db)) as conn, conn:  # whose own clock goes on
+                conn.execute("UPDATE portfolios SET created_at = ?", (stamp(NOW),))
             found = {
                 "analyze": accepted,
                 "resume_run": accepted,

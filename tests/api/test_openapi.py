@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def test_what_an_answer_may_look_like_fits_its_schema(operation_id: str) -> None
     schema = content.get("schema", {"type": "string"})  # an event stream describes its events, not the text
 
     assert "example" in content, "run `python tools/examples.py`"
+    assert '"items": []' not in json.dumps(content["example"]), "a list without items shows nothing"
     jsonschema_rs.validate({**schema, "components": DOCUMENT["components"]}, content["example"])
 
 

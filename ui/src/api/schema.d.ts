@@ -2159,10 +2159,10 @@ export interface operations {
                      *           "instrument_type": "stock",
                      *           "signal_type": "quality",
                      *           "status": "active",
-                     *           "portfolio_return_pct": null,
-                     *           "sp500_return_pct": null,
-                     *           "relative_performance": null,
-                     *           "beat_benchmark": null,
+                     *           "portfolio_return_pct": -0.0011527000000000408,
+                     *           "sp500_return_pct": -0.0024348760182613914,
+                     *           "relative_performance": 0.001282176018,
+                     *           "beat_benchmark": true,
                      *           "total_positions_closed": 0,
                      *           "winning_positions": 0,
                      *           "losing_positions": 0,
@@ -2170,8 +2170,8 @@ export interface operations {
                      *           "signal_accuracy_pct": null,
                      *           "value_at_period_start": 100000,
                      *           "opened_at": "2025-03-12T18:00:00.000Z",
-                     *           "last_value": 100000,
-                     *           "last_valued_at": "2025-03-12T18:00:00.000Z"
+                     *           "last_value": 99884.73,
+                     *           "last_valued_at": "2025-03-13T15:00:00.000Z"
                      *         }
                      *       ],
                      *       "next_cursor": null,
@@ -2401,7 +2401,7 @@ export interface operations {
                      * @example # HELP phaseline_runs Runs in the database.
                      *     # TYPE phaseline_runs gauge
                      *     phaseline_runs{status="running"} 0
-                     *     phaseline_runs{status="completed"} 1
+                     *     phaseline_runs{status="completed"} 2
                      *     phaseline_runs{status="failed"} 0
                      *     # HELP phaseline_failed_runs Failed runs by error code.
                      *     # TYPE phaseline_failed_runs gauge
@@ -2409,7 +2409,7 @@ export interface operations {
                      *     # TYPE phaseline_active_run_seconds gauge
                      *     # HELP phaseline_transitions_total Edges taken; every one was a commit.
                      *     # TYPE phaseline_transitions_total counter
-                     *     phaseline_transitions_total{trigger="advance"} 7
+                     *     phaseline_transitions_total{trigger="advance"} 14
                      */
                     "text/plain": string;
                 };
@@ -2467,12 +2467,12 @@ export interface operations {
                      *           "instrument_type": "stock",
                      *           "signal_type": "quality",
                      *           "starting_capital": 100000,
-                     *           "current_value": 100000,
+                     *           "current_value": 99884.73,
                      *           "cash_available": 92553.55,
-                     *           "created_at": "2026-11-22T05:46:03Z",
+                     *           "created_at": "2025-03-12T18:00:00.000Z",
                      *           "open_position_count": 2,
-                     *           "total_pnl": 0,
-                     *           "total_pnl_pct": 0
+                     *           "total_pnl": -115.27,
+                     *           "total_pnl_pct": -0.0011527
                      *         }
                      *       ],
                      *       "next_cursor": null
@@ -2552,18 +2552,18 @@ export interface operations {
                      *       "instrument_type": "stock",
                      *       "signal_type": "quality",
                      *       "starting_capital": 100000,
-                     *       "current_value": 100000,
+                     *       "current_value": 99884.73,
                      *       "cash_available": 92553.55,
-                     *       "created_at": "2026-11-22T05:46:03Z",
+                     *       "created_at": "2025-03-12T18:00:00.000Z",
                      *       "open_position_count": 2,
-                     *       "total_pnl": 0,
-                     *       "total_pnl_pct": 0,
+                     *       "total_pnl": -115.27,
+                     *       "total_pnl_pct": -0.0011527,
                      *       "allocation": [
                      *         {
                      *           "position_id": 1,
                      *           "ticker": "GME",
-                     *           "market_value": 3743.25,
-                     *           "share_pct": 0.0374325
+                     *           "market_value": 3628.94,
+                     *           "share_pct": 0.03633127906537866
                      *         }
                      *       ]
                      *     }
@@ -2764,9 +2764,9 @@ export interface operations {
                      *           "entry_price": 7.97,
                      *           "entry_basis": "ask of 2025-03-12T13:30:00.000Z (bid 7.50, ask 7.97, mark 7.74, delta -0.28)",
                      *           "status": "open",
-                     *           "last_checked_at": "2025-03-12T18:00:00.000Z",
-                     *           "current_price": 7.7356,
-                     *           "last_price_at": "2025-03-12T13:30:00.000Z",
+                     *           "last_checked_at": "2025-03-13T13:30:00.000Z",
+                     *           "current_price": 5.5725,
+                     *           "last_price_at": "2025-03-13T13:30:00.000Z",
                      *           "shares": null,
                      *           "shares_remaining": null,
                      *           "stop_loss_price": 3.985,
@@ -2785,11 +2785,11 @@ export interface operations {
                      *           "exit_date": null,
                      *           "exit_reason": null,
                      *           "realized_return_pct": null,
-                     *           "unrealized_return_pct": -0.02941028858218318,
-                     *           "nearest_exit_distance_pct": 0.4848492683179068,
-                     *           "hold_days": 0,
-                     *           "dte": 16,
-                     *           "premium_change_pct": -0.02941028858218318,
+                     *           "unrealized_return_pct": -0.3008155583437892,
+                     *           "nearest_exit_distance_pct": 0.28488111260655,
+                     *           "hold_days": 1,
+                     *           "dte": 15,
+                     *           "premium_change_pct": -0.3008155583437892,
                      *           "position_exits": []
                      *         }
                      *       ],
@@ -2874,46 +2874,46 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": 1,
-                     *       "portfolio_id": 1,
+                     *       "id": 2,
+                     *       "portfolio_id": 3,
                      *       "signal_id": 1,
                      *       "ticker": "GME",
-                     *       "instrument_type": "stock",
+                     *       "instrument_type": "option",
                      *       "signal_type": "quality",
-                     *       "direction": "long",
+                     *       "direction": "call",
                      *       "confidence": 0.7429,
-                     *       "position_size": 3743.25,
+                     *       "position_size": 1971,
                      *       "entry_date": "2025-03-12",
                      *       "entered_at": "2025-03-12T18:00:00.000Z",
-                     *       "entry_price": 23.25,
-                     *       "entry_basis": "open 2025-03-12",
+                     *       "entry_price": 0.73,
+                     *       "entry_basis": "ask of 2025-03-12T13:30:00.000Z (bid 0.68, ask 0.73, mark 0.70, delta 0.29)",
                      *       "status": "open",
-                     *       "last_checked_at": "2025-03-12T18:00:00.000Z",
-                     *       "current_price": 23.25,
-                     *       "last_price_at": "2025-03-12T13:30:00.000Z",
-                     *       "shares": 161,
-                     *       "shares_remaining": 161,
-                     *       "stop_loss_price": 20.925,
-                     *       "take_profit_price": 26.7375,
-                     *       "peak_price": 23.25,
+                     *       "last_checked_at": "2025-03-13T13:30:00.000Z",
+                     *       "current_price": 0.4755,
+                     *       "last_price_at": "2025-03-13T13:30:00.000Z",
+                     *       "shares": null,
+                     *       "shares_remaining": null,
+                     *       "stop_loss_price": 0.365,
+                     *       "take_profit_price": 1.46,
+                     *       "peak_price": null,
                      *       "trailing_stop_active": false,
-                     *       "option_type": null,
-                     *       "strike_price": null,
-                     *       "expiration_date": null,
-                     *       "contract_symbol": null,
-                     *       "contracts": null,
-                     *       "contracts_remaining": null,
-                     *       "premium_paid": null,
-                     *       "peak_premium": null,
-                     *       "underlying_price_at_entry": null,
+                     *       "option_type": "call",
+                     *       "strike_price": 26,
+                     *       "expiration_date": "2025-03-28",
+                     *       "contract_symbol": "GME   250328C00026000",
+                     *       "contracts": 27,
+                     *       "contracts_remaining": 27,
+                     *       "premium_paid": 0.73,
+                     *       "peak_premium": 0.73,
+                     *       "underlying_price_at_entry": 23.25,
                      *       "exit_date": null,
                      *       "exit_reason": null,
                      *       "realized_return_pct": null,
-                     *       "unrealized_return_pct": 0,
-                     *       "nearest_exit_distance_pct": 0.09999999999999996,
-                     *       "hold_days": 0,
-                     *       "dte": null,
-                     *       "premium_change_pct": null,
+                     *       "unrealized_return_pct": -0.3486301369863014,
+                     *       "nearest_exit_distance_pct": 0.23238696109358567,
+                     *       "hold_days": 1,
+                     *       "dte": 15,
+                     *       "premium_change_pct": -0.3486301369863014,
                      *       "position_exits": []
                      *     }
                      */
@@ -3000,75 +3000,75 @@ export interface operations {
                     /**
                      * @example {
                      *       "position": {
-                     *         "id": 1,
-                     *         "portfolio_id": 1,
+                     *         "id": 2,
+                     *         "portfolio_id": 3,
                      *         "signal_id": 1,
                      *         "ticker": "GME",
-                     *         "instrument_type": "stock",
+                     *         "instrument_type": "option",
                      *         "signal_type": "quality",
-                     *         "direction": "long",
+                     *         "direction": "call",
                      *         "confidence": 0.7429,
-                     *         "position_size": 3743.25,
+                     *         "position_size": 1971,
                      *         "entry_date": "2025-03-12",
                      *         "entered_at": "2025-03-12T18:00:00.000Z",
-                     *         "entry_price": 23.25,
-                     *         "entry_basis": "open 2025-03-12",
+                     *         "entry_price": 0.73,
+                     *         "entry_basis": "ask of 2025-03-12T13:30:00.000Z (bid 0.68, ask 0.73, mark 0.70, delta 0.29)",
                      *         "status": "open",
-                     *         "last_checked_at": "2025-03-12T18:00:00.000Z",
-                     *         "current_price": 23.25,
-                     *         "last_price_at": "2025-03-12T13:30:00.000Z",
-                     *         "shares": 161,
-                     *         "shares_remaining": 81,
-                     *         "stop_loss_price": 20.925,
-                     *         "take_profit_price": 26.7375,
-                     *         "peak_price": 23.25,
+                     *         "last_checked_at": "2025-03-13T13:30:00.000Z",
+                     *         "current_price": 0.4755,
+                     *         "last_price_at": "2025-03-13T13:30:00.000Z",
+                     *         "shares": null,
+                     *         "shares_remaining": null,
+                     *         "stop_loss_price": 0.365,
+                     *         "take_profit_price": 1.46,
+                     *         "peak_price": null,
                      *         "trailing_stop_active": false,
-                     *         "option_type": null,
-                     *         "strike_price": null,
-                     *         "expiration_date": null,
-                     *         "contract_symbol": null,
-                     *         "contracts": null,
-                     *         "contracts_remaining": null,
-                     *         "premium_paid": null,
-                     *         "peak_premium": null,
-                     *         "underlying_price_at_entry": null,
+                     *         "option_type": "call",
+                     *         "strike_price": 26,
+                     *         "expiration_date": "2025-03-28",
+                     *         "contract_symbol": "GME   250328C00026000",
+                     *         "contracts": 27,
+                     *         "contracts_remaining": 14,
+                     *         "premium_paid": 0.73,
+                     *         "peak_premium": 0.73,
+                     *         "underlying_price_at_entry": 23.25,
                      *         "exit_date": null,
                      *         "exit_reason": null,
                      *         "realized_return_pct": null,
-                     *         "unrealized_return_pct": 0,
-                     *         "nearest_exit_distance_pct": 0.09999999999999996,
-                     *         "hold_days": 0,
-                     *         "dte": null,
-                     *         "premium_change_pct": null,
+                     *         "unrealized_return_pct": -0.3486301369863014,
+                     *         "nearest_exit_distance_pct": 0.23238696109358567,
+                     *         "hold_days": 1,
+                     *         "dte": 15,
+                     *         "premium_change_pct": -0.3486301369863014,
                      *         "position_exits": [
                      *           {
                      *             "id": 1,
-                     *             "exit_date": "2025-03-12",
-                     *             "exited_at": "2025-03-12T18:00:00.000Z",
-                     *             "exit_price": 23.25,
+                     *             "exit_date": "2025-03-13",
+                     *             "exited_at": "2025-03-13T15:00:00.000Z",
+                     *             "exit_price": 0.4755,
                      *             "exit_reason": "manual",
                      *             "note": "the thesis is gone",
-                     *             "quantity_pct": 0.4968944099378882,
-                     *             "shares_exited": 80,
-                     *             "contracts_exited": null,
-                     *             "realized_pnl": 0
+                     *             "quantity_pct": 0.48148148148148145,
+                     *             "shares_exited": null,
+                     *             "contracts_exited": 13,
+                     *             "realized_pnl": -330.85
                      *           }
                      *         ]
                      *       },
                      *       "exit": {
                      *         "id": 1,
-                     *         "exit_date": "2025-03-12",
-                     *         "exited_at": "2025-03-12T18:00:00.000Z",
-                     *         "exit_price": 23.25,
+                     *         "exit_date": "2025-03-13",
+                     *         "exited_at": "2025-03-13T15:00:00.000Z",
+                     *         "exit_price": 0.4755,
                      *         "exit_reason": "manual",
                      *         "note": "the thesis is gone",
-                     *         "quantity_pct": 0.4968944099378882,
-                     *         "shares_exited": 80,
-                     *         "contracts_exited": null,
-                     *         "realized_pnl": 0
+                     *         "quantity_pct": 0.48148148148148145,
+                     *         "shares_exited": null,
+                     *         "contracts_exited": 13,
+                     *         "realized_pnl": -330.85
                      *       },
-                     *       "price_at": "2025-03-12T13:30:00.000Z",
-                     *       "price_usable_until": "2025-03-13T13:30:00.000Z"
+                     *       "price_at": "2025-03-13T13:30:00.000Z",
+                     *       "price_usable_until": "2025-03-14T13:30:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["ClosedView"];
@@ -3185,7 +3185,13 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "items": [],
+                     *       "items": [
+                     *         {
+                     *           "at": "2025-03-12T20:00:00.000Z",
+                     *           "premium": 0.6886,
+                     *           "underlying_price": 23.2
+                     *         }
+                     *       ],
                      *       "next_cursor": null
                      *     }
                      */
@@ -3637,7 +3643,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "items": [],
+                     *       "items": [
+                     *         {
+                     *           "date": "2025-03-12",
+                     *           "close": 23.2
+                     *         }
+                     *       ],
                      *       "next_cursor": null
                      *     }
                      */
@@ -3791,7 +3802,7 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": 1,
+                     *           "id": 2,
                      *           "status": "completed",
                      *           "state": "completed",
                      *           "current_phase": 7,
@@ -3802,55 +3813,41 @@ export interface operations {
                      *           "step_total": null,
                      *           "step_unit": null,
                      *           "params": {
+                     *             "as_of": "2025-03-13T15:00:00.000Z",
                      *             "subreddit": "wallstreetbets",
                      *             "source": "sample",
                      *             "analyzer": "lexicon",
                      *             "prices": "sample",
-                     *             "options": "sample",
-                     *             "as_of": "2025-03-12T18:00:00.000Z"
+                     *             "options": "sample"
                      *           },
                      *           "results": {
-                     *             "posts": 10,
-                     *             "comments": 369,
-                     *             "comments_without_text": 7,
+                     *             "posts": 9,
+                     *             "comments": 174,
+                     *             "comments_without_text": 1,
                      *             "skipped": {
                      *               "later_than_as_of": 27
                      *             },
-                     *             "comments_picked": 362,
-                     *             "comments_analyzed": 362,
-                     *             "comments_reused": 0,
-                     *             "analyzers": {
-                     *               "guard-1": 1,
-                     *               "lexicon-2": 361
-                     *             },
-                     *             "signals_created": 6,
-                     *             "signals_by_type": {
-                     *               "quality": 4,
-                     *               "consensus": 2
-                     *             },
+                     *             "comments_picked": 173,
+                     *             "comments_analyzed": 0,
+                     *             "comments_reused": 173,
+                     *             "analyzers": {},
+                     *             "signals_created": 0,
+                     *             "signals_by_type": {},
                      *             "signals_withdrawn": 0,
-                     *             "predictions_made": 111,
-                     *             "positions_opened": 9,
+                     *             "predictions_made": 0,
+                     *             "positions_opened": 0,
                      *             "exits_triggered": 0,
-                     *             "authors_updated": 121
+                     *             "predictions_resolved": 0,
+                     *             "authors_updated": 0
                      *           },
-                     *           "warnings": [
-                     *             {
-                     *               "type": "comments_set_aside",
-                     *               "message": "1 of the comments give a model orders; nobody read them, and they count for nothing",
-                     *               "timestamp": "2025-03-12T18:00:00.000Z",
-                     *               "context": {
-                     *                 "comments": 1
-                     *               }
-                     *             }
-                     *           ],
+                     *           "warnings": null,
                      *           "started_at": "2025-03-12T18:00:00.000Z",
                      *           "updated_at": "2025-03-12T18:00:00.000Z",
                      *           "completed_at": "2025-03-12T18:00:00.000Z",
                      *           "error_code": null,
                      *           "error_message": null,
                      *           "attempt": 1,
-                     *           "version": 37,
+                     *           "version": 25,
                      *           "active_s": 0,
                      *           "registry": "52e24696a5a81dfe",
                      *           "cancelling": false
