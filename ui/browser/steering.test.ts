@@ -159,6 +159,25 @@ describe.skipIf(WHY_NOT !== null)(`steering a run${WHY_NOT === null ? "" : `: ${
     await page.context().close();
   });
 
+  test("another page has its own title, and the keyboard goes on inside it", async () => {
+    const { page, complaints } = await at("/ui/");
+    await page.waitForFunction(() => document.title === "Runs – Phaseline");
+    await page.getByRole("link", { name: "Signals" }).click();
+    await page.getByRole("heading", { name: "Signals" }).waitFor();
+
+    expect(await page.title()).toBe("Signals – Phaseline");
+    expect(await page.evaluate("document.activeElement.id")).toBe("content");
+    await page.keyboard.press("Tab");
+    expect(await page.locator("#content :focus").count()).toBe(1);
+
+    await page.getByRole("link", { name: "To the content" }).focus();
+    await page.keyboard.press("Enter");
+    expect(await page.evaluate("document.activeElement.id")).toBe("content");
+    expect(new URL(page.url()).pathname).toBe("/ui/signals");
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
   test("everything is done with the keyboard alone", async () => {
     server.shut();
     const { page, complaints } = await at("/ui/");

@@ -1,8 +1,8 @@
 /** The frame of every page: where one can go, light or dark, local time or UTC. */
 
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
-import { usePreference, useTokenWanted, useTrouble } from "./hooks";
+import { usePreference, useTitle, useTokenWanted, useTrouble } from "./hooks";
 import { Notice } from "./parts/Notice";
 import { Token } from "./parts/Token";
 import { Position } from "./pages/Position";
@@ -37,9 +37,14 @@ export function App() {
     document.addEventListener("click", takeClick);
     return () => document.removeEventListener("click", takeClick);
   }, []);
+  const content = useRef<HTMLDivElement>(null);
+  const path = place.path.join("/");
+  const before = useRef(path);
   useEffect(() => {
-    document.title = [place.path.join(" "), "Phaseline"].filter(Boolean).join(" – ");
-  }, [place]);
+    if (before.current === path) return; // the first page is the browser's to begin with
+    before.current = path;
+    content.current?.focus({ preventScroll: true });
+  }, [path]);
   if (isTokenWanted) return <Token />;
   return (
     <>
@@ -63,7 +68,7 @@ export function App() {
         </div>
       </header>
       {trouble !== null && <Notice kind="error">{trouble.message}</Notice>}
-      <div id="content">
+      <div id="content" ref={content} tabIndex={-1}>
         <Page place={place} zone={zone} />
       </div>
     </>
@@ -83,6 +88,7 @@ function Page({ place, zone }: { place: Place; zone: Zone }) {
 }
 
 function Missing() {
+  useTitle("There is no such page");
   return (
     <main>
       <h1>There is no such page</h1>

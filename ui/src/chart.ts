@@ -32,6 +32,7 @@ function reach(values: readonly number[], margin: number) {
 export function draw(place: HTMLElement, { lines, marks = [], levels = [], days = [], say }: ChartProps): () => void {
   const style = getComputedStyle(place);
   const colour = (name: string) => style.getPropertyValue(name).trim();
+  const beside = [...marks, ...levels].map((each) => each.value);
   const chart = init(place);
   chart.setOption({
     animation: false,
@@ -48,8 +49,8 @@ export function draw(place: HTMLElement, { lines, marks = [], levels = [], days 
     yAxis: {
       type: "value",
       scale: true,
-      ...reach([...marks, ...levels].map((each) => each.value), MARGIN),
-      axisLabel: { color: colour("--muted"), formatter: (value: number) => say(value), showMinLabel: false, showMaxLabel: false },
+      ...reach(beside, MARGIN),
+      axisLabel: { color: colour("--muted"), formatter: (value: number) => say(value).replace(/\.00$/, ""), ...(beside.length > 0 ? { showMinLabel: false, showMaxLabel: false } : {}) },
       splitLine: { lineStyle: { color: colour("--line") } },
     },
     series: lines.map((line, index) => ({

@@ -108,6 +108,13 @@ export function useNow(ticking: boolean): number {
   return now;
 }
 
+/** Names the page in the browser's tab and history. */
+export function useTitle(title: string): void {
+  useEffect(() => {
+    document.title = `${title} – Phaseline`;
+  }, [title]);
+}
+
 /** A choice that this browser remembers. */
 export function usePreference<T extends string>(name: string, first: T): [T, (value: T) => void] {
   const key = `phaseline.${name}`;

@@ -46,6 +46,7 @@ export function takeClick(event: MouseEvent): void {
   const link = event.target instanceof Element ? event.target.closest("a") : null;
   const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
   if (link === null || !plain || event.defaultPrevented || link.target !== "" || link.hasAttribute("download")) return;
+  if (link.getAttribute("href")?.startsWith("#") === true) return;
   const url = new URL(link.href);
   if (url.origin !== location.origin || !url.pathname.startsWith(`${BASE}/`)) return;
   event.preventDefault();

@@ -1,7 +1,7 @@
 /** The life of one position: entry, peak, stop and exits on the price. */
 
 import type { PagePricePoint, PositionView } from "../api/schema";
-import { useLoaded } from "../hooks";
+import { useLoaded, useTitle } from "../hooks";
 import { Badge } from "../parts/Badge";
 import { Fact } from "../parts/Fact";
 import { Chart } from "../parts/Chart";
@@ -18,6 +18,7 @@ const DAYS = 60;
 export function Position({ id, zone }: { id: number; zone: Zone }) {
   const found = useLoaded<PositionView>(`/positions/${id}`);
   const position = found.value;
+  useTitle(position === null ? `Position ${id}` : `${position.ticker}, ${position.status}`);
   const isOption = position?.instrument_type === "option";
   const prices = useLoaded<PagePricePoint>(position === null || isOption ? null : `/prices/${encodeURIComponent(position.ticker)}?days=${DAYS}`);
   return (

@@ -2,7 +2,7 @@
 
 import type { PagePortfolioView, PagePositionView, PortfolioView } from "../api/schema";
 import { query } from "../api/client";
-import { useLoaded } from "../hooks";
+import { useLoaded, useTitle } from "../hooks";
 import { Absent, isAbsent } from "../parts/Absent";
 import { Benchmark } from "../parts/Benchmark";
 import { PositionTable } from "../parts/PositionTable";
@@ -14,6 +14,7 @@ const STATUSES = ["", "open", "closed"];
 
 export function Positions({ place }: { place: Place }) {
   const { portfolio = "", status = "" } = place.filters;
+  useTitle("Portfolios");
   const portfolios = useLoaded<PagePortfolioView>("/portfolios", POLL_MS);
   const positions = useLoaded<PagePositionView>(`/positions${query({ portfolio_id: portfolio, status, limit: 200 })}`, POLL_MS);
   const all = portfolios.value?.items ?? [];

@@ -2,7 +2,7 @@
 
 import type { PagePredictionView, PredictionView } from "../api/schema";
 import { query } from "../api/client";
-import { useLoaded } from "../hooks";
+import { useLoaded, useTitle } from "../hooks";
 import { Absent } from "../parts/Absent";
 import { Badge } from "../parts/Badge";
 import { addressOf, filter, type Place } from "../router";
@@ -13,6 +13,7 @@ const STATUSES = ["", "tracking", "resolved", "unpriced"];
 
 export function Predictions({ place }: { place: Place }) {
   const { ticker = "", status = "", before = "" } = place.filters;
+  useTitle("Predictions");
   const found = useLoaded<PagePredictionView>(`/predictions${query({ ticker, status, cursor: before, limit: 50 })}`, POLL_MS);
   const next = found.value?.next_cursor;
   return (
@@ -50,7 +51,9 @@ function Table({ items }: { items: readonly PredictionView[] }) {
         <thead>
           <tr>
             <th scope="col">Ticker</th>
-            <th scope="col">Side</th>
+            <th scope="col" class="wide">
+              Side
+            </th>
             <th scope="col">Option</th>
             <th scope="col" class="wide">
               Session
@@ -68,13 +71,13 @@ function Table({ items }: { items: readonly PredictionView[] }) {
           {items.map((each) => (
             <tr key={each.id}>
               <td>{each.ticker}</td>
-              <td>
+              <td class="wide">
                 <Badge word={each.sentiment} />
               </td>
               <td>{each.strike_price === null ? `a ${each.option_type}, none was offered` : `${each.option_type} ${each.strike_price} of ${each.expiration_date}`}</td>
               <td class="wide">{each.entry_date}</td>
               <td class="number wide">
-                {dollars(each.entry_premium)} → {dollars(each.current_premium)}
+                {each.entry_premium === null ? "–" : `${dollars(each.entry_premium)} → ${dollars(each.current_premium)}`}
               </td>
               <td>
                 {each.status}

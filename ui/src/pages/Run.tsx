@@ -6,7 +6,7 @@ import type { Connection } from "../api/follow";
 import { post } from "../api/client";
 import type { EventView, RunStatus, RunView } from "../api/schema";
 import { attemptsOf, moves, standingAfter, statesOf } from "../history";
-import { useLoaded, useMachine, useNow, useRun } from "../hooks";
+import { useLoaded, useMachine, useNow, useRun, useTitle } from "../hooks";
 import { Badge } from "../parts/Badge";
 import { History, Trace } from "../parts/History";
 import { Machine } from "../parts/Machine";
@@ -14,7 +14,7 @@ import { Notice, Problem } from "../parts/Notice";
 import { Progress } from "../parts/Progress";
 import { Scrubber } from "../parts/Scrubber";
 import { Timeline } from "../parts/Timeline";
-import { filter, type Place } from "../router";
+import { addressOf, filter, type Place } from "../router";
 import { instant, type Zone } from "../words";
 
 const SAID: Readonly<Record<Connection, string>> = {
@@ -32,6 +32,7 @@ export function Run({ id, place, zone }: { id: number; place: Place; zone: Zone 
   const run = useRun(id, round);
   const { phase = "", errors = "", at = "" } = place.filters;
   const status = run.status;
+  useTitle(status === null ? `Run ${id}` : `Run ${id} ${status.status}`);
   const now = useNow(status?.status === "running");
   const moved = useMemo(() => moves(run.events), [run.events]);
   const shown = at === "" ? moved.length : Math.min(Number(at), moved.length);
@@ -46,12 +47,19 @@ export function Run({ id, place, zone }: { id: number; place: Place; zone: Zone 
       <div class="head">
         <h1>Run {id}</h1>
         {status !== null && <Badge word={status.status} />}
-        <span class={`connection ${run.connection}`} role="status">
-          {SAID[run.connection]}
-        </span>
+        {run.error === null && (
+          <span class={`connection ${run.connection}`} role="status">
+            {SAID[run.connection]}
+          </span>
+        )}
         {status !== null && <Steering id={id} status={status} after={() => setRound(round + 1)} />}
       </div>
       <Problem error={run.error} />
+      {run.error !== null && (
+        <p>
+          <a href={addressOf([])}>All runs</a>
+        </p>
+      )}
       {status !== null && <Spoken status={status} />}
       {status !== null && <Outcome status={status} events={run.events} />}
       {isForeign && (

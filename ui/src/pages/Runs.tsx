@@ -2,7 +2,7 @@
 
 import type { PageRunView, RunView } from "../api/schema";
 import { query } from "../api/client";
-import { useLoaded } from "../hooks";
+import { useLoaded, useTitle } from "../hooks";
 import { Badge } from "../parts/Badge";
 import { Problem } from "../parts/Notice";
 import { StartRun } from "../parts/StartRun";
@@ -16,6 +16,7 @@ const TOLD = ["comments_analyzed", "signals_created", "positions_opened"];
 
 export function Runs({ place, zone }: { place: Place; zone: Zone }) {
   const { status = "", before = "" } = place.filters;
+  useTitle("Runs");
   const runs = useLoaded<PageRunView>(`/runs${query({ status, cursor: before, limit: 50 })}`, POLL_MS);
   return (
     <main>

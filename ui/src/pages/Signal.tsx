@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 
 import type { CommentView, ConfidenceParts, PageCommentView, PagePositionView, PositionView, SignalView } from "../api/schema";
-import { useLoaded } from "../hooks";
+import { useLoaded, useTitle } from "../hooks";
 import { Badge } from "../parts/Badge";
 import { Fact } from "../parts/Fact";
 import { Problem } from "../parts/Notice";
@@ -17,6 +17,7 @@ export function Signal({ id, zone }: { id: number; zone: Zone }) {
   const signal = useLoaded<SignalView>(`/signals/${id}`);
   const comments = useLoaded<PageCommentView>(`/signals/${id}/comments`);
   const found = signal.value;
+  useTitle(found === null ? `Signal ${id}` : `${found.ticker}, ${found.prediction}, ${found.signal_date}`);
   const positions = useLoaded<PagePositionView>(found === null ? null : `/positions?ticker=${encodeURIComponent(found.ticker)}`);
   const own = positions.value?.items.filter((position: PositionView) => position.signal_id === id) ?? [];
   return (

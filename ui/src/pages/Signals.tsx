@@ -2,7 +2,7 @@
 
 import type { ConfidencePoint, PageSignalView, SignalView } from "../api/schema";
 import { query } from "../api/client";
-import { useLoaded } from "../hooks";
+import { useLoaded, useTitle } from "../hooks";
 import { Badge } from "../parts/Badge";
 import { Absent } from "../parts/Absent";
 import { Sparkline } from "../parts/Sparkline";
@@ -16,6 +16,7 @@ type History = Record<string, ConfidencePoint[]>;
 
 export function Signals({ place }: { place: Place }) {
   const { ticker = "", type = "", from = "", to = "", before = "" } = place.filters;
+  useTitle("Signals");
   const asked = { ticker, signal_type: type, date_from: from, date_to: to, cursor: before, limit: 48 };
   const signals = useLoaded<PageSignalView>(`/signals${query(asked)}`, POLL_MS);
   const quality = useLoaded<History>("/signals/history?signal_type=quality&days=30").value ?? {};
