@@ -79,8 +79,9 @@ def _make_private(path: Path) -> None:
         if not path.exists():  # and never open an existing one: closing it would drop SQLite's locks
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
+        why = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
         raise DatabaseUnusable(
-            f"can't write the database {path}: {error.strerror}; choose another place with PHASELINE_DB"
+            f"can't write the database {path}: {why}; choose another place with PHASELINE_DB"
         ) from error
 
 

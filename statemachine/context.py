@@ -121,7 +121,7 @@ class Context:
     def raise_if_stopping(self) -> None:
         """Raise a `StopPhase` if the phase should end now."""
         if self._live.conn is not None and self._live.conn.revoked:
-            raise RunAbandoned("the run was failed past its hard limit")
+            raise RunAbandoned("this phase was cut off; its run goes on, or has ended, without it")
         if self._live.cancelling:
             raise RunCancelled(f"run {self.run_id} was cancelled")
         if self._live.stopping():

@@ -221,9 +221,7 @@ class PhaseConnection(sqlite3.Connection):
     def raise_if_revoked(self) -> None:
         """Raise `RunAbandoned` once the watchdog has sealed the connection."""
         if self.revoked:
-            raise RunAbandoned(
-                "the run was failed past its hard limit; this phase can't use the database any more"
-            )
+            raise RunAbandoned("this phase was cut off; it can't use the database any more")
 
     def reset(self) -> None:
         """Undo what a phase may have left behind: open cursors, factories, a handler that interrupts."""
