@@ -628,6 +628,13 @@ def test_in_doubt_a_statement_is_a_write(sql: str) -> None:
     assert is_write(sql)
 
 
+@pytest.mark.parametrize(
+    "sql", ["-- DELETE\nSELECT 1", "/* DELETE */ VALUES (1)", "/**/--\n EXPLAIN SELECT 1"]
+)
+def test_a_comment_is_no_keyword(sql: str) -> None:
+    assert not is_write(sql)
+
+
 def test_a_write_that_were_taken_for_a_read_would_be_refused(
     conn: PhaseConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

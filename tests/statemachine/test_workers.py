@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statemachine.errors import WorkerDied
-from statemachine.workers import MAX_CHUNK, Kind, Workers
+from statemachine.workers import MAX_CHUNK, MAX_DEATHS, QUICK_S, Kind, Workers, _Answer, _begin_worker
 from tests.statemachine import work
 from tests.statemachine.conftest import MakeRunner, drive
 
@@ -246,3 +246,98 @@ def test_closing_twice_or_before_any_work_is_fine() -> None:
     made = Workers("processes")
     made.close()
     made.close()
+
+
+class Mortal(Executor):
+    """A pool that answers so many chunks, in so many seconds each, and is broken from then on."""
+
+    def __init__(self, answers: int, took_s: Sequence[float] = (), sizes: list[int] | None = None) -> None:
+        self._answers = answers
+        self._took_s = iter(took_s)
+        self._sizes = sizes
+
+    def submit(self, _work: Any, function: Any, chunk: Any, /) -> Future[Any]:  # type: ignore[override]  # one use
+        future: Future[Any] = Future()
+        if self._answers == 0:
+            future.set_exception(BrokenExecutor("a child process terminated abruptly"))
+            return future
+        self._answers -= 1
+        if self._sizes is not None:
+            self._sizes.append(len(chunk))
+        future.set_result(_Answer([function(item) for item in chunk], None, next(self._took_s, 0.0)))
+        return future
+
+
+def test_as_many_deaths_in_a_row_as_are_allowed_are_survived_and_then_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pools = iter([Mortal(0)] * MAX_DEATHS + [Mortal(1)] + [Mortal(0)] * (MAX_DEATHS - 1) + [Mortal(99)])
+    monkeypatch.setattr(Workers, "_new", lambda _self: next(pools))
+
+    assert list(Workers(size=1).map(abs, [-1, -2, -3])) == [1, 2, 3]
+    assert list(pools) == []
+
+
+def test_one_death_more_is_blamed_on_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workers, "_new", lambda _self: Mortal(0))
+
+    with pytest.raises(WorkerDied) as blamed:
+        list(Workers(size=1).map(abs, [-1]))
+
+    assert str(blamed.value) == (
+        f"worker processes died {MAX_DEATHS + 1} times in a row in {abs!r}; is it killed for want of memory?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("took_s", "sizes"),
+    [
+        ([], [1, 1, 2, 4, 8, 16, 32, MAX_CHUNK, MAX_CHUNK]),
+        ([0, 0, QUICK_S, QUICK_S, QUICK_S, QUICK_S], [1, 1, 2, 4, 2, 1, 1, 1, 2]),
+    ],
+)
+def test_chunks_grow_while_they_are_quick_and_shrink_where_they_are_not(
+    monkeypatch: pytest.MonkeyPatch, took_s: list[float], sizes: list[int]
+) -> None:
+    seen: list[int] = []
+    pool = Mortal(10**6, took_s, seen)
+    monkeypatch.setattr(Workers, "_new", lambda _self: pool)
+
+    assert list(Workers(size=1).map(abs, range(1000))) == list(range(1000))
+    assert seen[: len(sizes)] == sizes
+
+
+# --- what a worker process begins with ---
+
+
+@pytest.mark.slow
+def test_worker_processes_are_spawned_for_a_fork_would_copy_locks(processes: Workers) -> None:
+    assert list(processes.map(work.how_started, [1])) == ["spawn"]
+
+
+def test_a_worker_leaves_the_signal_and_the_first_turn_to_others_and_dies_with_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[object] = []
+    parent, ended = threading.Event(), threading.Event()
+
+    class Parent:
+        def join(self) -> None:
+            assert parent.wait(60)
+            done.append(threading.current_thread().daemon)
+
+    def leave(code: int) -> None:
+        done.append(code)
+        ended.set()
+
+    monkeypatch.setattr("multiprocessing.parent_process", Parent)
+    monkeypatch.setattr(signal, "signal", lambda *given: done.append(given))
+    monkeypatch.setattr(os, "nice", done.append)
+    monkeypatch.setattr(os, "_exit", leave)
+
+    _begin_worker()
+    assert done == [(signal.SIGINT, signal.SIG_IGN), 10]
+    parent.set()
+    assert ended.wait(60)
+
+    assert done[2:] == [True, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 from pathlib import Path
@@ -56,3 +57,7 @@ def die(_number: int) -> int:
 
 def unpicklable(_number: int) -> object:
     return lambda: None
+
+
+def how_started(_number: int) -> str | None:
+    return multiprocessing.get_start_method(allow_none=True)
