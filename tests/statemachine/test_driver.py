@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from statemachine.clock import stamp
 from statemachine.connection import engine_of
 from statemachine.contract import RunAbandoned, RunCancelled, RunMovedOn, RunStopping
 from statemachine.errors import (
@@ -627,6 +629,42 @@ def test_a_forbidden_statement_fails_the_phase_unless_it_is_swallowed_and_change
 
     assert drive(runner).status == ("completed" if is_swallowed else "failed")
     assert items(db) == ([1, 2] if is_swallowed else [])
+
+
+@pytest.mark.parametrize("statement", ["COMMIT", "UPDATE analysis_runs SET status = 'completed'"])
+def test_what_is_forbidden_is_forbidden_on_any_thread(make_runner: MakeRunner, statement: str) -> None:
+    refused: list[BaseException] = []
+
+    def phase(conn: sqlite3.Connection, _ctx: Any) -> None:
+        def meddle() -> None:
+            with pytest.raises(ForbiddenStatement) as seen:
+                conn.execute(statement)
+            refused.append(seen.value)
+
+        thread = threading.Thread(target=meddle)
+        thread.start()
+        thread.join()
+
+    runner = make_runner(phase)
+    runner.create({})
+
+    assert drive(runner).status == "completed"
+    assert len(refused) == 1
+
+
+def test_a_check_point_says_when_it_was(make_runner: MakeRunner, clock: FakeClock, db: Path) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def phase(conn: sqlite3.Connection, ctx: Any) -> None:
+        clock.advance(5)
+        check_point(conn, ctx)
+        seen.append((row(db).updated_at, stamp(clock.now())))
+
+    runner = make_runner(phase)
+    runner.create({})
+    drive(runner)
+
+    assert seen[0][0] == seen[0][1]
 
 
 # --- losing the run ---

@@ -813,6 +813,23 @@ def test_a_refusal_outlives_a_boundary_that_could_not_be_committed(make_runner: 
     assert len(refusals(db)) == 1
 
 
+def test_a_cancelled_run_that_is_resumed_is_not_cancelled_again(make_runner: MakeRunner, db: Path) -> None:
+    gate = Gate()
+    runner, other = make_runner(gate), make_runner(gate)
+    runner.start({})
+    gate.until_entered()
+    other.cancel(1)
+    assert row(db).cancel_requested
+    gate.go.set()
+    assert runner.wait()
+    assert (row(db).error_code, row(db).cancel_requested) == ("cancelled", False)
+
+    runner.resume(1)
+
+    assert runner.wait()
+    assert row(db).status == "completed"
+
+
 def test_a_loop_of_refused_requests_can_not_fill_the_disk(make_runner: MakeRunner, db: Path) -> None:
     def phase(_conn: sqlite3.Connection, ctx: Any) -> None:
         for _ in range(MAX_REFUSALS + 5):

@@ -16,7 +16,7 @@ from statemachine.connection import connect, connect_read_only, transaction
 from statemachine.contract import RunAbandoned, RunCancelled, RunStopping
 from statemachine.errors import DatabaseUnusable, ForbiddenStatement, RegistryError, StoreBusy
 from statemachine.registry import Registry
-from tests.statemachine.conftest import Gate, MakeRunner, check_point, drive, writes
+from tests.statemachine.conftest import Gate, MakeRunner, check_point, drive, history, writes
 
 
 def said_by(make_runner: MakeRunner, phase: Callable[[sqlite3.Connection, Any], object]) -> str | None:
@@ -333,7 +333,7 @@ def test_what_a_request_is_told_while_somebody_else_writes(tmp_path: Path) -> No
 # --- a run ---
 
 
-def test_what_is_said_of_a_run_whose_process_died(make_runner: MakeRunner) -> None:
+def test_what_is_said_of_a_run_whose_process_died(make_runner: MakeRunner, db: Path) -> None:
     first = make_runner(writes(1), recovery="fail")
     first.create({})
     first._owner.close()  # as if its process had died
@@ -342,6 +342,7 @@ def test_what_is_said_of_a_run_whose_process_died(make_runner: MakeRunner) -> No
 
     assert run.error_code == "interrupted"
     assert run.error_message == "Process restart detected; previous run did not complete"
+    assert history(db)[-1].detail == {"owner_died": True}
 
 
 def test_the_time_of_day_is_that_of_greenwich() -> None:
