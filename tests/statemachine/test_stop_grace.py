@@ -49,6 +49,7 @@ def test_a_phase_that_does_not_look_up_is_cut_off_and_its_run_goes_on_at_the_nex
     stopped = row(db)
     assert (stopped.status, stopped.state, stopped.owner, stopped.attempt) == ("running", "phase_1", None, 1)
     assert items(db) == [1], "as of the last check point"
+    assert stopped.version == 3, "created, check pointed, let go"
     assert runner.readiness()["abandoned_threads"] == 1
     assert "reached no check point for 60 s after the wish to stop and is cut off" in caplog.text
     assert "it goes on at the next start from its last check point" in caplog.text
