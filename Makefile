@@ -13,7 +13,7 @@ LOCK   := $(UV) pip compile pyproject.toml requirements/run.in --universal --pyt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test install check diagrams page page-test pictures bench train accuracy coverage soak lock sbom clean
+.PHONY: help demo test install check diagrams page page-test pictures bench train accuracy coverage soak mutation lock sbom clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -66,11 +66,15 @@ coverage: $(STAMPS)/test ## Show which branches of the engine no test takes
 soak: $(STAMPS)/test ## Break runs by chance for hours, and keep the figures in docs/soak.md; a failure names its seed
 	$(BIN)/python -m tests.faults.soak --report docs/soak.md
 
+mutation: $(STAMPS)/mutation ## Try a random sample of small mistakes in the engine: which does nobody notice?
+	$(BIN)/python -m tools.mutation
+
 lock: ## Choose newer dependencies within the bounds of pyproject.toml (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }
 	$(LOCK) --output-file requirements/run.lock
 	$(LOCK) --all-extras --group test --constraint requirements/run.lock --output-file requirements/test.lock
 	$(LOCK) --group train --constraint requirements/test.lock --output-file requirements/train.lock
+	$(LOCK) --group mutation --constraint requirements/test.lock --output-file requirements/mutation.lock
 
 sbom: install ## Write what an installation consists of to dist/sbom.json (CycloneDX)
 	$(BIN)/python tools/sbom.py dist/sbom.json
@@ -102,4 +106,8 @@ $(STAMPS)/test: requirements/test.lock $(STAMPS)/install
 
 $(STAMPS)/train: requirements/train.lock $(STAMPS)/install
 	$(PIP) install --require-hashes --requirement requirements/train.lock
+	@touch $@
+
+$(STAMPS)/mutation: requirements/mutation.lock $(STAMPS)/test
+	$(PIP) install --require-hashes --requirement requirements/mutation.lock
 	@touch $@

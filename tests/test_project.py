@@ -78,7 +78,7 @@ def test_a_lock_file_pins_by_hash_and_says_nothing_else(lock: Path) -> None:
         assert re.fullmatch(rf"{pin}( \\\n    --hash=sha256:[0-9a-f]{{64}})+", entry), entry[:80]
 
 
-@pytest.mark.parametrize("name", ["test", "train"])
+@pytest.mark.parametrize("name", ["test", "train", "mutation"])
 def test_every_lock_holds_the_run_lock(name: str) -> None:
     run, other = (
         set(re.findall(r"^\S+==\S+", (ROOT / f"requirements/{lock}.lock").read_text("utf-8"), re.MULTILINE))
