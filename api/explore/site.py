@@ -41,6 +41,9 @@ with _without_plugins():  # it ships no types
     _database: Any = import_module("datasette.database")
     _errors: Any = import_module("datasette.handle_exception")
 
+# Datasette turns this on for the whole process: what a function of ours raises would be printed to stderr.
+sqlite3.enable_callback_tracebacks(False)
+
 # Where Rich is installed, Datasette would print every refusal to stdout, with all variables around it.
 _errors.rich = None
 

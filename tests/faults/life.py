@@ -223,8 +223,7 @@ def _lived(life: Life, actor: Actor, report: dict[str, Any]) -> None:
     finally:
         if life.heals:
             actor.shim.heal()
-            actor.clock.monotonic_s += LONG_S
-            report["again"] = _goes_on(runner, dict(life.params))
+            report["again"] = _goes_on(runner, actor.clock, dict(life.params))
         runner.close()
 
 
@@ -234,9 +233,19 @@ def _stop(runner: Runner) -> None:
     os.write(1, b"stopping\n")
 
 
-def _goes_on(runner: Runner, params: dict[str, Any]) -> str:
+def try_again(runner: Runner, clock: VirtualClock) -> None:
+    """Let what could not be written be tried again, once the fault is over.
+
+    Twice: a try of the keeper's own may have begun before that, and puts the next one off when it fails.
+    """
+    for _ in range(2):
+        clock.monotonic_s += LONG_S
+        runner.keep()
+
+
+def _goes_on(runner: Runner, clock: VirtualClock, params: dict[str, Any]) -> str:
     """Return what becomes of a run that is asked for once the fault is over."""
-    runner.keep()
+    try_again(runner, clock)
     run = runner.start(params)
     runner.wait()
     return runner._ledger.read(run.id).status

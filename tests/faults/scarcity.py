@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from statemachine.errors import PhaselineError
 from statemachine.runner import Runner
-from tests.faults.life import LONG_S, Actor, Life, Shim, VirtualClock, runner_of
+from tests.faults.life import Actor, Life, Shim, VirtualClock, runner_of, try_again
 from tests.faults.pipeline import World
 
 KILOBYTE: Final = 1024
@@ -73,8 +73,7 @@ def squeezed(db: Path, squeeze: Squeeze, spare: int, params: dict[str, Any]) -> 
     try:
         with squeeze(db.parent, spare):
             report["error"] = _tried(runner, params)
-        clock.monotonic_s += LONG_S
-        runner.keep()
+        try_again(runner, clock)
         report["first"] = [run.status for run in runner._ledger._reader.runs()]
         report["again"] = _ended(runner, runner.start({}).id)
     finally:
