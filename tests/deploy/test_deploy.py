@@ -76,9 +76,9 @@ def test_the_unit_exposes_little() -> None:
 
 def test_the_unit_waits_longer_than_a_stop_may_take() -> None:
     (stop_s,) = unit("TimeoutStopSec")
-    model_s = Settings.model_fields["llm_timeout_s"].default
+    cut_off_s = Settings.model_fields["stop_grace_s"].default
 
-    assert int(stop_s) > GRACE_S + model_s
+    assert int(stop_s) > GRACE_S + cut_off_s
     assert "PHASELINE_SHUTDOWN=checkpoint" in unit("Environment")
 
 
