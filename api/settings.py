@@ -124,7 +124,8 @@ Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Printable = Annotated[str, StringConstraints(pattern=r"^[ -~]+$", min_length=7, max_length=500)]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=2048)]
+# No user or password before an @: what is no secret of its own is shown, and would show these.
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+(?:/\S*)?$", max_length=2048)]
 
 
 class Settings(BaseSettings):
