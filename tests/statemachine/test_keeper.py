@@ -300,6 +300,32 @@ def test_the_keeper_goes_on_after_it_has_stumbled(
     assert runner.wait()
 
 
+def test_looks_take_turns_so_that_none_owes_again_what_another_has_paid(
+    make_runner: MakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = make_runner(writes(1))
+    looking, go = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def look() -> None:
+        order.append("begins")
+        looking.set()
+        assert go.wait(60)
+        order.append("ends")
+
+    monkeypatch.setattr(runner._keeper, "_look", look)
+    first, second = (threading.Thread(target=runner.keep) for _ in range(2))
+    first.start()
+    assert looking.wait(60)
+    second.start()
+    assert runner._keeper._turn.locked(), "the second one waits for the first"
+    go.set()
+    first.join()
+    second.join()
+
+    assert order == ["begins", "ends", "begins", "ends"]
+
+
 def test_one_keeper_is_enough_and_a_daemon(make_runner: MakeRunner) -> None:
     runner = make_runner(writes(), max_active_runs=3)
     for _ in range(3):
