@@ -32,6 +32,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from api.plugins import NAME, NAMED, Kind, names
+from statemachine.redaction import redactor
 
 PREFIX: Final = "PHASELINE_"
 DEFAULT_CONFIG: Final = Path("phaseline.toml")
@@ -70,6 +71,12 @@ def instant(value: object) -> object:
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _without_password(url: str) -> str:
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("addresses are shown, so say no user or password in one")
+    return url
 
 
 def _one_of(kind: Kind, ours: str, said: str) -> AfterValidator:
@@ -124,8 +131,11 @@ Price = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Printable = Annotated[str, StringConstraints(pattern=r"^[ -~]+$", min_length=7, max_length=500)]
-# No user or password before an @: what is no secret of its own is shown, and would show these.
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+(?:/\S*)?$", max_length=2048)]
+Url = Annotated[
+    str,
+    StringConstraints(pattern=r"^https?://[^\s/]\S*$", max_length=2048),
+    AfterValidator(_without_password),
+]
 
 
 class Settings(BaseSettings):
@@ -370,7 +380,7 @@ def _sentence(error: ErrorDetails, places: Mapping[str, str]) -> str:
     said = error["msg"].removeprefix("Value error, ")
     if error["type"] == "string_pattern_mismatch":
         said = f"it does not fit ({field.description})"
-    found = "" if "SecretStr" in str(field.annotation) else f"; found {error['input']!r}"
+    found = "" if "SecretStr" in str(field.annotation) else f"; found {redactor()(repr(error['input']))}"
     return f"{_spelled(name, places.get(name, ''))}: {said[:1].lower()}{said[1:]}{found}"
 
 

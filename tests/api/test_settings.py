@@ -122,7 +122,7 @@ BAD = {
     "as_of": ("yesterday", "2020-12-01", "2020-12-01T18:00:00", "1606845600"),
     "host": ("", "a b", "x/y"),
     "token": ("with space", "naïve", "line\nfeed"),
-    "llm_base_url": ("ftp://x", "example.org", "https://me:pass@example.org/v1"),
+    "llm_base_url": ("ftp://x", "example.org", "https:///v1", "https://me:pass@example.org/v1"),
     "traces": ("127.0.0.1:4318", "http://token@127.0.0.1:4318"),
     "llm_max_cost_usd": ("0", "-1", "nan"),
     "allowed_hosts": (",",),

@@ -12,7 +12,9 @@ SETTINGS: Final = {
     "REDDIT_CLIENT_SECRET": "canary03-plain",
 }
 """What the settings hold; the awkward signs make other spellings of them."""
-BASE_URL: Final = "https://somebody:canary04@llm.example/v1?api_key=canary05"
+BASE_URL: Final = "https://llm.example/v1?api_key=canary05"
+REFUSED_URL: Final = "https://somebody:canary04@llm.example/v1?api_key=canary05"
+"""No setting takes an address with a password; the refusal must not repeat it."""
 
 IN_TEXT: Final = (
     "GET https://quotes.example/v1?symbol=GME&key=canary06",
@@ -23,6 +25,7 @@ IN_TEXT: Final = (
     f"Authorization: Basic {b64encode(b'someid:canary11').decode()}",
     "{'Authorization': 'bearer canary12canary12'}",
     "redis://default:canary13@cache.example:6379/0",
+    "https://canary20@collector.example/v1/traces",
     "the key sk-canary14-canary14 was refused",
     '{"api_key": "canary15canary15", "model": "m"}',
     "client_secret=canary16canary16&grant_type=password",
@@ -43,7 +46,7 @@ def spelled(secret: str) -> tuple[str, ...]:
 def everything() -> str:
     """Return one text that holds every secret in every spelling."""
     known = (each for secret in SETTINGS.values() for each in spelled(secret))
-    return "\n".join((*IN_TEXT, BASE_URL, *known))
+    return "\n".join((*IN_TEXT, REFUSED_URL, *known))
 
 
 def leaks(text: str) -> list[str]:

@@ -17,9 +17,9 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.logs import configure
-from api.settings import PREFIX, load
+from api.settings import PREFIX, SettingsError, load
 from tests.api.world import AS_OF, services_of, until_idle
-from tests.hardening.canaries import BASE_URL, SETTINGS, everything, leaks
+from tests.hardening.canaries import BASE_URL, REFUSED_URL, SETTINGS, everything, leaks
 from tests.hardening.conftest import Command
 from tests.hardening.leaking import WAYS
 from tests.replay.recordings import TOKEN_PATH
@@ -35,6 +35,7 @@ COMMANDS = (
     ("verify",), ("export", "runs"), ("export", "events"), ("export", "events", "--format", "ndjson"),
     ("diagram", "last"), ("resume", "last"), ("analyze", "--json", "--params", '{"way": "message"}'),
 )  # fmt: skip
+REFUSED = (f"{BASE_URL} and a space", REFUSED_URL, "https://canary20@llm.example/v1")
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,7 @@ def stored() -> str:
 def test_the_look_for_leaks_finds_every_secret() -> None:
     found = "".join(leaks(everything()))
 
-    assert all(f"canary{number:02}" in found for number in range(1, 20) if number != 11)
+    assert all(f"canary{number:02}" in found for number in range(1, 21) if number != 11)
     assert leaks(everything().replace("canary", ""))
 
 
@@ -108,12 +109,21 @@ def test_no_command_shows_a_secret(command: Command, args: tuple[str, ...]) -> N
     assert leaks(said) == []
 
 
-def test_a_setting_that_is_refused_is_shown_without_its_secrets(command: Command) -> None:
-    code, said = command("config", "show", "--llm-base-url", f"{BASE_URL} and a space")
+@pytest.mark.parametrize("url", REFUSED)
+def test_a_setting_that_is_refused_is_shown_without_its_secrets(command: Command, url: str) -> None:
+    code, said = command("config", "show", "--llm-base-url", url)
 
     assert code == 2
     assert "LLM_BASE_URL" in said.upper().replace("-", "_")
     assert leaks(said) == []
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_the_error_of_a_refused_setting_holds_no_secret_for_whoever_prints_it(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({"llm_base_url": url})
+
+    assert leaks(str(refused.value)) == []
 
 
 def test_phases_that_fail_to_import_let_no_secret_out(
@@ -155,7 +165,7 @@ def test_what_the_caller_puts_into_params_is_shown_to_whoever_may_read_the_run(c
 
 # --- live Reddit ---
 
-TOKEN = "canary20-token"
+TOKEN = "canary21-token"
 """What the real client gets from a login; it is in no setting, so only care keeps it in."""
 
 
