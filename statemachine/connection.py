@@ -66,8 +66,12 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
             isolation_level=None,
             check_same_thread=False,
         )
-        conn.execute("PRAGMA query_only = 1")
-        conn.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        try:
+            conn.execute("PRAGMA query_only = 1")
+            conn.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        except BaseException:
+            conn.close()
+            raise
     except UNREADABLE as error:
         raise DatabaseUnusable(_why(path, error)) from error
     return conn

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -283,7 +284,7 @@ def test_a_stuck_phase_is_abandoned_its_transaction_rolled_back_and_the_slot_is_
     assert any(
         "is abandoned" in each.getMessage() for each in caplog.records if each.levelno == logging.ERROR
     )
-    with sqlite3.connect(db, timeout=0) as other:
+    with closing(sqlite3.connect(db, timeout=0)) as other, other:
         other.execute("INSERT INTO items VALUES (7)")
 
     gate.go.set()

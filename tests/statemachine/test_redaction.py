@@ -72,6 +72,7 @@ def test_what_looks_like_a_secret_is_hidden_in_every_spelling(text: str) -> None
 
 def test_the_longest_secret_is_hidden_whole() -> None:
     assert redactor(["abc", "abcdef"])("abcdef abc") == "*** ***"
+    assert redactor(["xyz", "an xyz"])("an xyz") == "***"
 
 
 def test_no_secrets_hide_nothing() -> None:

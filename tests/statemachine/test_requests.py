@@ -847,3 +847,22 @@ def test_a_loop_of_refused_requests_can_not_fill_the_disk(make_runner: MakeRunne
             runner.cancel(1)
 
     assert len(refusals(db)) == MAX_REFUSALS
+
+
+def test_refusals_that_wait_for_another_writer_can_not_fill_the_memory(
+    make_runner: MakeRunner, db: Path
+) -> None:
+    runner = make_runner(lambda _conn, _ctx: None)
+    for run_id in (1, 2):
+        runner.create({})
+        drive(runner, run_id)
+    with locked(db):
+        for run_id in [1] * MAX_REFUSALS + [2] * 4:
+            with pytest.raises(IllegalTransition):
+                runner.cancel(run_id)
+
+    with pytest.raises(IllegalTransition):
+        runner.cancel(2)
+
+    assert len(refusals(db, 1)) == MAX_REFUSALS - 5, "the oldest are dropped"
+    assert len(refusals(db, 2)) == 5
