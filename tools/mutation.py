@@ -1,10 +1,11 @@
 """How many small mistakes in `statemachine/` nobody would notice: `python -m tools.mutation --sample 300`.
 
 mutmut makes the mutants: a number, a text, an operator or an argument of a function changed. A mutant is
-noticed by the type checker (strict mypy, part of `make check`) or by a test of `tests/statemachine`. The type
-checker judges all of them at once; the tests are tried on a random sample of the rest, each in a process of
-its own, because all of them would take many hours. Prints the survivors with what was changed, and the share
-of all mutants that is noticed with its 95 % interval (Wilson's, of the sample).
+noticed by the type checker (strict mypy, part of `make check`) or by a test: first those of
+`tests/statemachine`, then the faults, the model and the API. The type checker judges all of them at once; the
+tests are tried on a random sample of the rest, each in a process of its own, because all of them would take
+many hours. Prints the survivors with what was changed as they come, then the share of all mutants that is
+noticed with its 95 % interval (Wilson's, of the sample).
 
 Wants `pip install --require-hashes -r requirements/mutation.lock`. The pictures (`diagram/`) are left out:
 they are compared as files. The longest tests are left out too, so a survivor may be noticed elsewhere.
@@ -22,7 +23,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,16 +35,18 @@ from mutmut.mutation.file_mutation import mutate_file_contents
 
 ROOT: Final = Path(__file__).parents[1]
 ENGINE: Final = "statemachine"
-TESTS: Final = "tests/statemachine"
-MINUTES: Final = (
-    "test_diagram.py",
-    "test_lifecycle_machine.py",
-    "test_store.py::test_processes_that_make_the_file_at_the_same_moment_make_it_once",
-    "test_workers.py::test_a_phase_whose_workers_keep_dying_fails_its_run",
-    "test_workers.py::test_the_death_of_a_worker_is_survived_and_what_was_yielded_is_not_done_again",
-    "test_workers.py::test_work_that_kills_every_worker_is_given_up",
+SUITES: Final = (("tests/statemachine",), ("tests/faults", "tests/model", "tests/api"))
+"""The quickest first: the second is tried on what survives the first."""
+LEFT_OUT: Final = (
+    "tests/faults/test_mutants.py",  # it looks for the unchanged text
+    "tests/statemachine/test_diagram.py",
+    "tests/statemachine/test_lifecycle_machine.py",
+    "tests/statemachine/test_store.py::test_processes_that_make_the_file_at_the_same_moment_make_it_once",
+    "tests/statemachine/test_workers.py::test_a_phase_whose_workers_keep_dying_fails_its_run",
+    "tests/statemachine/test_workers.py::test_the_death_of_a_worker",
+    "tests/statemachine/test_workers.py::test_work_that_kills_every_worker_is_given_up",
 )
-"""What takes longest; each is some tests among a thousand."""
+"""The others take longest; each is some tests among a thousand."""
 OF_THE_MAKING: Final = frozenset({"no-redef", "has-type"})
 """What mypy says of many copies of one method side by side, the unchanged one too."""
 TRIED_S: Final = 300
@@ -115,8 +118,13 @@ def refused_by_types(root: Path, mutants: Sequence[Mutant]) -> set[Mutant]:
 
 def survives(root: Path, mutant: Mutant | None) -> bool:
     """Return whether all tests pass with a mutant, or with none."""
+    return all(pass_with(root, mutant, suite) for suite in SUITES)
+
+
+def pass_with(root: Path, mutant: Mutant | None, suite: Sequence[str]) -> bool:
+    """Return whether the tests of some folders pass with a mutant, or with none."""
     asked = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no"]
-    asked += ["--hypothesis-profile=mutants", *(f"--deselect={TESTS}/{each}" for each in MINUTES), TESTS]
+    asked += ["--hypothesis-profile=mutants", *(f"--deselect={each}" for each in LEFT_OUT), *suite]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment["MUTANT_UNDER_TEST"] = "" if mutant is None else mutant.full_name
     try:
@@ -148,15 +156,29 @@ def copied(root: Path) -> None:
         copy(ROOT / name, root)
 
 
-def report(mutants: int, typed: int, tried: Mapping[Mutant, bool]) -> Iterator[str]:
-    """Yield what was found, the survivors first."""
-    for mutant in (each for each, survived in tried.items() if survived):
-        yield f"survives: {mutant.full_name}\n{mutant.change()}"
-    noticed = sum(not survived for survived in tried.values())
-    low, high = interval(noticed, len(tried))
-    whole = [(typed + share * (mutants - typed)) / mutants for share in (noticed / len(tried), low, high)]
+def tried(root: Path, sample: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, bool]]:
+    """Yield each mutant of a sample and whether it survives, and say on standard error how far this is."""
+    with ThreadPoolExecutor(jobs) as pool:
+        found = pool.map(lambda mutant: survives(root, mutant), sample)
+        for number, (mutant, survived) in enumerate(zip(sample, found, strict=True), start=1):
+            sys.stderr.write(f"\r{number} of {len(sample)} tried")
+            yield mutant, survived
+    sys.stderr.write("\n")
+
+
+def report(mutants: int, typed: int, found: Iterable[tuple[Mutant, bool]]) -> Iterator[str]:
+    """Yield each survivor when it is known, and at the end the figures."""
     yield f"{mutants} mutants; the type checker refuses {typed}"
-    yield f"of the rest {len(tried)} were tried, {noticed} noticed by a test"
+    noticed = survivors = 0
+    for mutant, survived in found:
+        noticed += not survived
+        survivors += survived
+        if survived:
+            yield f"survives: {mutant.full_name}\n{mutant.change()}"
+    of = noticed + survivors
+    low, high = interval(noticed, of)
+    whole = [(typed + share * (mutants - typed)) / mutants for share in (noticed / of, low, high)]
+    yield f"of the rest {of} were tried, {noticed} noticed by a test"
     yield "noticed of all: {:.1%} ({:.1%} to {:.1%})".format(*whole)
 
 
@@ -179,10 +201,8 @@ def main() -> int:
             return 1
         rest = [mutant for mutant in mutants if mutant not in typed]
         sample = Random(asked.seed).sample(rest, min(asked.sample, len(rest)))  # noqa: S311  # no secret
-        with ThreadPoolExecutor(asked.jobs) as pool:
-            found = list(pool.map(lambda mutant: survives(root, mutant), sample))
-        for line in report(len(mutants), len(typed), dict(zip(sample, found, strict=True))):
-            sys.stdout.write(f"{line}\n")
+        for line in report(len(mutants), len(typed), tried(root, sample, asked.jobs)):
+            print(line, flush=True)  # noqa: T201  # a survivor is read while the others are tried
     return 0
 
 
