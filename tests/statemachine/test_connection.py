@@ -724,11 +724,11 @@ def test_rows_can_be_fetched_in_every_way(conn: PhaseConnection) -> None:
     cursor = conn.execute("SELECT x FROM own")
     cursor.arraysize = 2
 
-    found = [cursor.fetchone(), next(cursor), *cursor.fetchmany(), *cursor.fetchmany(1), *cursor.fetchall()]
+    found = [[cursor.fetchone()], [next(cursor)], cursor.fetchmany(), cursor.fetchmany(1), cursor.fetchall()]
 
-    assert found == [(x,) for x in range(6)]
+    assert found == [[(0,)], [(1,)], [(2,), (3,)], [(4,)], [(5,)]]
     assert cursor.fetchone() is None
-    assert list(conn.execute("SELECT x FROM own")) == found
+    assert list(conn.execute("SELECT x FROM own")) == [(x,) for x in range(6)]
 
 
 def test_a_closed_connection_holds_no_lock_though_a_phase_keeps_an_open_cursor(

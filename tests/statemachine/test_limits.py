@@ -181,10 +181,18 @@ def test_limits_count_over_phases_and_over_a_takeover(
 def test_active_time_is_stored_at_check_points_too(
     make_runner: MakeRunner, clock: FakeClock, db: Path
 ) -> None:
-    runner = make_runner(then(lasts(clock, 7), check_point, lasts(clock, 5), lambda *_: [][0]))  # noqa: PLE0643  # it fails
+    stored: list[float] = []
+
+    def look(_conn: sqlite3.Connection, _ctx: Any) -> None:
+        stored.append(row(db).active_s)
+
+    runner = make_runner(
+        then(lasts(clock, 7), look, check_point, look, lasts(clock, 5), lambda *_: [][0])  # noqa: PLE0643  # it fails
+    )
     runner.create({})
     drive(runner)
 
+    assert stored == [0, 7]
     assert row(db).active_s == 12
 
 
