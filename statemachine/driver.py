@@ -88,7 +88,7 @@ def take_over(
     attempt = run.attempt + 1 if crashed else 1
     detail = {"owner_died": True} if crashed else {"stopped": True}
     outcome = Outcome(trigger=RESUME, detail=detail)
-    if run.cancel_requested:
+    if store.read(run.id).cancel_requested:  # perhaps since `run` was read
         outcome = Outcome(trigger=CANCEL, code="cancelled", message=CANCELLED, detail=detail)
     elif recovery.mode == "fail":
         outcome = Outcome(trigger=FAIL, code="interrupted", message=INTERRUPTED, detail=detail)

@@ -225,6 +225,7 @@ class RunStore:
 
     def let_go(self, run: Run, *, at: str, active_s: float, cancelling: bool) -> Run:
         """Take a run's owner away and no edge: whoever starts next goes on with it, and finds a cancel."""
+        cancelling = cancelling or self.read(run.id).cancel_requested  # perhaps since `run` was read
         free = dataclasses.replace(
             run,
             owner=None,
@@ -233,7 +234,7 @@ class RunStore:
             updated_at=max(at, run.updated_at),
         )
         self.save(run, free, even_if_cancelled=True)
-        if run.cancel_requested or cancelling:
+        if cancelling:
             self.request_cancel(run)
         return free
 

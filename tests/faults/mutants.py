@@ -179,6 +179,20 @@ MUTANTS: Final = (
         f"{MOMENTS}::test_what_a_stopped_phase_wrote_after_its_last_check_point_is_discarded",
     ),
     Mutant(
+        "a takeover overlooks a cancel that came meanwhile",
+        _DRIVER,
+        "    if store.read(run.id).cancel_requested:",
+        "    if run.cancel_requested:",
+        f"{MOMENTS}::test_a_cancel_that_comes_between_the_look_at_a_dead_run_and_its_takeover_is_heeded",
+    ),
+    Mutant(
+        "a stop overlooks a cancel that came meanwhile",
+        _STORE,
+        "cancelling = cancelling or self.read(run.id).cancel_requested",
+        "cancelling = cancelling or run.cancel_requested",
+        f"{MOMENTS}::test_a_cancel_that_comes_while_a_run_is_let_go_is_found_at_the_next_start",
+    ),
+    Mutant(
         "a stop counts as a crash",
         _DRIVER,
         "crashed = run.owner is not None",

@@ -55,16 +55,16 @@ def history(runner: Runner, run_id: int) -> list[str]:
         return [event.trigger for event in store.events(run_id)]
 
 
-def meanwhile(desk: Desk, method: str, action: Callable[[], None]) -> None:
-    """Let `action` happen right before the first call of a method of the desk."""
-    original = getattr(desk, method)
+def meanwhile(actor: Desk | sqlite3.Connection, method: str, action: Callable[[], object]) -> None:
+    """Let `action` happen right before the first call of a method."""
+    original = getattr(actor, method)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        setattr(desk, method, original)
+        setattr(actor, method, original)
         action()
         return original(*args, **kwargs)
 
-    setattr(desk, method, wrapped)
+    setattr(actor, method, wrapped)
 
 
 def test_a_run_whose_thread_is_about_to_start_is_not_taken_over(tmp_path: Path) -> None:
@@ -171,6 +171,51 @@ def test_a_cancel_that_comes_after_another_process_took_the_run_over_reaches_it(
         other.wait()
 
         assert history(ours, 1) == ["start", "resume", "cancel"]
+
+
+def test_a_cancel_that_comes_between_the_look_at_a_dead_run_and_its_takeover_is_heeded(
+    tmp_path: Path,
+) -> None:
+    gate = Gate()
+    dead = _leave_a_dead_run(tmp_path / "a.db", gate)
+    with (
+        closing(runner_of(tmp_path / "a.db", gate)) as ours,
+        closing(runner_of(tmp_path / "a.db", gate)) as other,
+    ):
+
+        def cancel() -> None:
+            with other._ledger.writing() as store:  # it has seen the owner alive
+                assert store.request_cancel(dead)
+
+        meanwhile(ours._desk, "_taken_over", cancel)
+        (taken,) = ours.recover()
+
+        assert taken.error_code == "cancelled"
+        assert history(ours, 1) == ["start", "cancel"]
+        assert gate.entries == 0
+
+
+def test_a_cancel_that_comes_while_a_run_is_let_go_is_found_at_the_next_start(tmp_path: Path) -> None:
+    db = tmp_path / "a.db"
+    gate = Gate()
+
+    def body(conn: sqlite3.Connection, ctx: Any) -> None:
+        gate(conn, ctx)
+        meanwhile(conn, "begin", lambda: other.cancel(1))
+        ctx.raise_if_stopping()
+
+    with closing(runner_of(db, body)) as runner, closing(runner_of(db, body)) as other:
+        runner.start({})
+        assert gate.entered.wait(30)
+        runner.request_stop()
+        gate.go.set()
+        runner.wait()
+        assert runner._ledger.read(1).owner is None
+
+        (taken,) = other.recover()
+
+        assert taken.error_code == "cancelled"
+        assert history(other, 1) == ["start", "cancel"]
 
 
 def test_what_a_stopped_phase_wrote_after_its_last_check_point_is_discarded(tmp_path: Path) -> None:

@@ -489,6 +489,21 @@ def test_a_check_point_makes_rows_progress_warnings_and_results_durable_together
     assert (run.status, run.step_current, run.step_total, run.step_unit) == ("completed", None, None, None)
 
 
+def test_a_phase_begins_without_the_progress_of_the_one_before(make_runner: MakeRunner, db: Path) -> None:
+    def counting(_conn: sqlite3.Connection, ctx: Any) -> None:
+        ctx.progress(3, 3, "items")
+        ctx.checkpoint()
+
+    runner = make_runner(counting, writes(1))
+    runner.create({})
+
+    runner.step(1)
+
+    run = row(db)
+    assert run.state == "phase_2"
+    assert (run.step_current, run.step_total, run.step_unit) == (None, None, None)
+
+
 def test_what_a_phase_changes_after_a_check_point_is_not_part_of_it(
     make_runner: MakeRunner, db: Path
 ) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from statemachine.connection import connect, transaction
 from statemachine.contract import RunMovedOn
+from statemachine.driver import Recovery, take_over
 from statemachine.errors import DatabaseUnusable, RunNotFound
 from statemachine.registry import Registry
 from statemachine.store import CancelWaiting, Run, RunReader, RunStore, dumps, prepare
@@ -292,6 +293,25 @@ def test_a_waiting_cancel_stops_an_advance_and_nothing_else(store: RunStore) -> 
     store.save(run, saved, even_if_cancelled=True)
 
     assert store.read(run.id) == saved
+
+
+def test_a_run_that_is_let_go_keeps_a_cancel_that_came_since_it_was_read(store: RunStore) -> None:
+    run = created(store)
+    assert store.request_cancel(run)
+
+    store.let_go(run, at=AT, active_s=1.0, cancelling=False)
+
+    now = store.read(run.id)
+    assert (now.owner, now.active_s, now.cancel_requested) == (None, 1.0, True)
+
+
+def test_a_run_that_is_taken_over_heeds_a_cancel_that_came_since_it_was_read(store: RunStore) -> None:
+    run = created(store)
+    assert store.request_cancel(run)
+
+    taken = take_over(REGISTRY, store, run, owner="e", recovery=Recovery(), at=AT)
+
+    assert (taken.state, taken.error_code) == ("failed", "cancelled")
 
 
 def test_a_cancel_of_an_ended_run_changes_nothing(db: Path, store: RunStore) -> None:
