@@ -232,7 +232,7 @@ INCOMPLETE = {
     "PHASELINE_LLM_MODEL": ("", "llm wants PHASELINE_LLM_MODEL; set them first"),
     "PHASELINE_LLM_OUTPUT_USD_PER_MTOK": ("", "llm can count costs only with both prices of the model"),
     "PHASELINE_LLM_API_KEY": ("canary\nkey", "has characters that no HTTP header can carry"),
-    "PHASELINE_LLM_BASE_URL": ("http://[1:2/v1", "PHASELINE_LLM_BASE_URL is no address"),
+    "PHASELINE_LLM_BASE_URL": ("http://127.0.0.1:x/v1", "PHASELINE_LLM_BASE_URL is no address"),
 }
 
 
