@@ -22,7 +22,8 @@ WHERE comments.parent_comment_id IS NULL AND comments.post_id = :post_id
   AND parent.id <> comments.id
 """
 
-# The walk goes by `parent_reddit_id` because that column has an index.
+# The walk goes by `parent_reddit_id` because that column has an index. All of `tree` is of this post, and the
+# UPDATE says so again: SQLite 3.46 would else look at every comment of the database.
 _SET_DEPTHS: Final = """
 WITH RECURSIVE tree (id, reddit_id, depth) AS (
   SELECT id, reddit_id, CASE WHEN parent_reddit_id IS NULL THEN 0 ELSE 1 END
@@ -33,7 +34,7 @@ WITH RECURSIVE tree (id, reddit_id, depth) AS (
     ON answer.parent_reddit_id = tree.reddit_id AND answer.parent_comment_id = tree.id
 )
 UPDATE comments SET depth = tree.depth FROM tree
-WHERE comments.id = tree.id AND comments.depth <> tree.depth
+WHERE comments.post_id = :post_id AND comments.id = tree.id AND comments.depth <> tree.depth
 """
 
 _CUT_CYCLES: Final = """

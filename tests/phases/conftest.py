@@ -66,6 +66,10 @@ class PhaseConnection(sqlite3.Connection):
         self._before(sql)
         return super().executemany(sql, parameters)
 
+    def __del__(self) -> None:
+        """Laws open one an example; Python 3.13 warns of those that nobody closes."""
+        self.close()
+
 
 def open_database(path: str | Path = ":memory:") -> sqlite3.Connection:
     """Return a fresh database with the pipeline's tables beside a minimal `analysis_runs`."""
