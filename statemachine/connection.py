@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 from statemachine.errors import DatabaseUnusable, StoreBusy
 from statemachine.guard import PhaseConnection
@@ -60,7 +61,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open a connection that can't write; for status reads and queries."""
     try:
         conn = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro",
+            f"file:{quote(os.fsencode(path.resolve()))}?mode=ro",
             uri=True,
             timeout=1.0,
             isolation_level=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -112,6 +113,15 @@ def test_a_file_that_is_no_database_is_refused_with_what_to_do(
 
     with pytest.raises(DatabaseUnusable, match=r"letter\.txt can't be used: it is not a SQLite database"):
         opening(file)
+
+
+@pytest.mark.parametrize("name", ["a b", "a?mode=rwc", "a#b", "%41", "\N{SNOWMAN}", os.fsdecode(b"\xff")])
+def test_a_file_of_any_name_can_be_read(folder: Path, name: str) -> None:
+    with closing(connect(folder / name / "runs", sqlite3.Connection)) as conn:
+        conn.execute("PRAGMA user_version = 7")
+
+    with closing(connect_read_only(folder / name / "runs")) as reader:
+        assert reader.execute("PRAGMA user_version").fetchone() == (7,)
 
 
 def test_a_folder_in_place_of_the_file_is_refused(folder: Path) -> None:
