@@ -35,15 +35,10 @@ class Server(uvicorn.Server):
         self._announce()
 
 
-def answer(app: Any, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve an ASGI application until a signal; `announce` is told the URL once requests are answered.
-
-    Raises:
-        AddressUnusable: Before anything is served.
-    """
-    with listening(host, port) as listener:
-        url = url_of(listener)
-        Server(_config(app), lambda: announce(url)).run(sockets=[listener])
+def answer(app: Any, listener: socket.socket, announce: Callable[[str], None]) -> None:
+    """Serve an ASGI application until a signal; `announce` is told the URL once requests are answered."""
+    url = url_of(listener)
+    Server(_config(app), lambda: announce(url)).run(sockets=[listener])
 
 
 def _config(app: Any) -> uvicorn.Config:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from api.app import create_app
-from api.listening import answer
+from api.listening import answer, listening
 from api.services import Services
 from api.settings import Settings
 
@@ -30,8 +30,11 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     sys.setswitchinterval(SWITCH_S)
     app = create_app(settings)
     services: Services = app.state.services
-    runner = services.runner  # opened here, so that what is wrong is raised and not only logged
-    answer(app, settings.host, settings.port, announce)
+    with listening(
+        settings.host, settings.port
+    ) as listener:  # first: who can't listen takes nobody's run over
+        runner = services.runner  # opened here, so that what is wrong is raised and not only logged
+        answer(app, listener, announce)
     if runner.readiness()["abandoned_threads"]:
         logging.shutdown()
         os._exit(0)  # what is stuck for ever would keep the interpreter from ending

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from api.explore.metadata import STATIC, metadata
 from api.explore.policy import Guarded
 from api.explore.questions import answerable
-from api.listening import answer
+from api.listening import answer, listening
 from api.security import Door
 from api.settings import Settings
 from statemachine.connection import connect_read_only
@@ -74,7 +74,8 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str], No
     # Datasette forgets its unfinished work where a query is refused, and Python would say so on each.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     app = Door(Guarded(site(settings.db), templates=TEMPLATES), settings=reachable)
-    answer(app, host, port, lambda url: announce(f"{url}/{NAME}"))
+    with listening(host, port) as listener:
+        answer(app, listener, lambda url: announce(f"{url}/{NAME}"))
 
 
 def site(db: Path) -> ASGIApp:

@@ -28,21 +28,26 @@ ROOT: Final = HERE.parents[1]
 END_S: Final = 30
 
 
+def serve(folder: Path, phases: str, *flags: str) -> subprocess.Popen[str]:
+    """`phaseline serve`, on a free port unless the flags say otherwise."""
+    named = ("--db", str(folder / "runs.db"), "--phases", f"registries:{phases}", "--as-of", AS_OF)
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "api.cli", "serve", "--json", "--port", "0", *named, *flags],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(HERE)))},
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 class Server:
-    """`phaseline serve` on a free port."""
+    """A server that answers."""
 
     def __init__(self, folder: Path, phases: str, *flags: str) -> None:
         self.db = folder / "runs.db"
-        named = ("--db", str(self.db), "--phases", f"registries:{phases}", "--as-of", AS_OF, "--port", "0")
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "api.cli", "serve", "--json", *named, *flags],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(HERE)))},
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.process = serve(folder, phases, *flags)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         self.address = urlsplit(json.loads(line)["url"]).netloc
@@ -217,6 +222,27 @@ def test_a_run_whose_server_was_killed_goes_on_by_itself(start: Start, gate: Gat
         "advance",
     ]
     reader.close()
+
+
+@pytest.mark.slow
+def test_a_server_that_can_not_listen_takes_nobodys_run_over(
+    start: Start, gate: Gate, tmp_path: Path
+) -> None:
+    server = start("GATED")
+    server.ask("POST", "/analyze", gate.body)
+    arrived = gate.wait_for_arrival()
+    server.told(signal.SIGKILL)
+    server.ended()
+    os.close(arrived)
+    dead = server.run()
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = serve(tmp_path, "GATED", "--port", str(taken.getsockname()[1]))
+        said, complaint = other.communicate(timeout=END_S)
+
+    assert (other.returncode, said) == (1, "")
+    assert "can't listen on 127.0.0.1" in complaint
+    assert server.run() == dead
 
 
 @pytest.mark.slow
