@@ -52,7 +52,7 @@ class FakeClock:
         """Set the wall clock forward or back, as a person or NTP does; no time passes."""
         self._now += timedelta(seconds=seconds)
 
-    def until_somebody_waits(self) -> None:
-        """Return when some thread is waiting for time to pass."""
+    def until_somebody_waits(self, event: threading.Event | None = None) -> None:
+        """Return when some thread is waiting for time to pass, or for an event."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting)
+            self._changed.wait_for(lambda: event in self._waiting if event else self._waiting)

@@ -458,9 +458,9 @@ def test_waiting_can_be_given_up(make_runner: MakeRunner, clock: FakeClock) -> N
     answers: list[bool] = []
     waiting = threading.Thread(target=lambda: answers.append(runner.wait(5)))
     waiting.start()
-    while waiting.is_alive():
-        clock.until_somebody_waits()
-        clock.advance(1)
+    clock.until_somebody_waits(runner._roster.idle)
+    clock.advance(5)
+    waiting.join()
     gate.go.set()
 
     assert answers == [False]
