@@ -107,6 +107,17 @@ def stream_of(server: Server, run_id: int = 1) -> HTTPResponse:
     return stream
 
 
+def killed_in_mid_run(start: Start, gate: Gate) -> Server:
+    """Return what is left of a server that died while a run was at the gate."""
+    server = start("GATED")
+    server.ask("POST", "/analyze", gate.body)
+    arrived = gate.wait_for_arrival()
+    server.told(signal.SIGKILL)
+    server.ended()
+    os.close(arrived)
+    return server
+
+
 def is_listening(server: Server) -> bool:
     host, _, port = server.address.rpartition(":")
     try:
@@ -201,12 +212,7 @@ def test_a_stop_does_not_wait_for_ever_for_a_phase_that_never_looks_up(start: St
 
 @pytest.mark.slow
 def test_a_run_whose_server_was_killed_goes_on_by_itself(start: Start, gate: Gate) -> None:
-    server = start("GATED")
-    server.ask("POST", "/analyze", gate.body)
-    arrived = gate.wait_for_arrival()
-    server.told(signal.SIGKILL)
-    server.ended()
-    os.close(arrived)
+    killed_in_mid_run(start, gate)
 
     again = start("GATED")
     gate.let_go()
@@ -228,12 +234,7 @@ def test_a_run_whose_server_was_killed_goes_on_by_itself(start: Start, gate: Gat
 def test_a_server_that_can_not_listen_takes_nobodys_run_over(
     start: Start, gate: Gate, tmp_path: Path
 ) -> None:
-    server = start("GATED")
-    server.ask("POST", "/analyze", gate.body)
-    arrived = gate.wait_for_arrival()
-    server.told(signal.SIGKILL)
-    server.ended()
-    os.close(arrived)
+    server = killed_in_mid_run(start, gate)
     dead = server.run()
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
