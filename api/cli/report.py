@@ -35,7 +35,8 @@ def put_report(status: Status, signals: Sequence[Row], positions: Sequence[Row])
     put(clean(f"run {status['run_id']} {status['status']}: {counts or 'no figures'}"))
     warnings: list[dict[str, Any]] = status["warnings"] or []
     if warnings:
-        put(clean(f"{len(warnings)} warnings, the last: {warnings[-1].get('message')}"))
+        many = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings, the last"
+        put(clean(f"{many}: {warnings[-1].get('message')}"))
     if signals:
         best_first = sorted(signals, key=lambda row: -row["confidence"])
         put_table("Signals", SIGNALS, map(_signal, best_first))

@@ -262,6 +262,7 @@ def test_the_demo_shows_signals_with_evidence_and_positions(shell: Shell) -> Non
     assert code == 0, err
     assert "path: fetching_reddit -> prioritizing_comments -> " in out
     assert "run 1 completed" in out
+    assert "\n1 warning: 1 of the comments give a model orders" in out
     assert "\tquality\tbullish\t" in out
     assert "\tstocks quality\t" in out
     assert "run 1: 1/7 Fetching Reddit" in err
